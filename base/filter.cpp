@@ -1,0 +1,7 @@
+#include "base/filter.h"
+
+namespace reelstore {
+
+void Filter::finish(const Receiver&) {}
+
+}  // namespace reelstore

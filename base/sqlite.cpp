@@ -1,0 +1,280 @@
+#include "base/sqlite.h"
+
+#include <limits>
+#include <utility>
+
+#include <sqlite3.h>
+
+#include "base/error.h"
+#include "base/file_system.h"
+
+namespace reelstore {
+
+namespace {
+
+constexpr int kBusyMilliseconds = 5000;
+constexpr int kMaxLength = 64 << 20;
+
+ErrorCode code_of(int result) {
+    switch (result & 0xff) {
+        case SQLITE_ERROR:  // a table or column that should be there is not
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+        case SQLITE_TOOBIG: return ErrorCode::corrupt;
+        case SQLITE_FULL: return ErrorCode::no_space;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED: return ErrorCode::locked;
+        case SQLITE_INTERRUPT: return ErrorCode::cancelled;
+        case SQLITE_IOERR:
+        case SQLITE_CANTOPEN:
+        case SQLITE_PERM:
+        case SQLITE_READONLY: return ErrorCode::io;
+        default: return ErrorCode::internal;
+    }
+}
+
+[[noreturn]] void fail_with(sqlite3* database, const std::string& path, const std::string& action) {
+    throw Error(code_of(sqlite3_extended_errcode(database)), {.path = path, .chunk = {}, .frame_index = {}},
+                "cannot " + action + ": " + sqlite3_errmsg(database));
+}
+
+/// A name that SQLite opens as this file and nothing else: "", ":memory:" and "file:..." mean something to it.
+std::string plain_name(const std::filesystem::path& path) {
+    return path.is_absolute() ? path.string() : "./" + path.string();
+}
+
+std::string immutable_uri(const std::filesystem::path& path) {
+    constexpr std::string_view kUnreserved =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    constexpr const char* kHex = "0123456789ABCDEF";
+    std::string uri = "file://";
+    for (char c : std::filesystem::absolute(path).string()) {
+        if (kUnreserved.find(c) != std::string_view::npos) {
+            uri += c;
+        } else {
+            auto byte = static_cast<unsigned char>(c);
+            uri += {'%', kHex[byte >> 4], kHex[byte & 0xf]};
+        }
+    }
+    return uri + "?immutable=1";
+}
+
+void check_presence(const std::filesystem::path& path, Database::Mode mode) {
+    if (mode == Database::Mode::memory) return;
+    ErrorPlace place{.path = path.string(), .chunk = {}, .frame_index = {}};
+    if (mode == Database::Mode::create) {
+        file_system().open(path, OpenMode::create_exclusive)->close();
+        return;
+    }
+    FileKind kind = file_system().status(path).kind;
+    if (kind == FileKind::missing) throw Error(ErrorCode::not_found, place, "there is no such database");
+    if (kind != FileKind::file) throw Error(ErrorCode::io, place, "is no file");
+}
+
+void make_defensive(sqlite3* database) {
+    sqlite3_extended_result_codes(database, 1);
+    sqlite3_busy_timeout(database, kBusyMilliseconds);
+    sqlite3_limit(database, SQLITE_LIMIT_LENGTH, kMaxLength);
+    sqlite3_limit(database, SQLITE_LIMIT_ATTACHED, 0);
+    for (auto [option, value] : {std::pair{SQLITE_DBCONFIG_DEFENSIVE, 1},
+                                 {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+                                 {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+                                 {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+                                 {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0}}) {
+        sqlite3_db_config(database, option, value, nullptr);
+    }
+}
+
+}  // namespace
+
+Statement::Statement(sqlite3* database, sqlite3_stmt* statement, const std::string* path)
+    : database_(database), statement_(statement), path_(path) {}
+
+Statement::Statement(Statement&& other) noexcept
+    : database_(other.database_), statement_(std::exchange(other.statement_, nullptr)), path_(other.path_) {}
+
+Statement& Statement::operator=(Statement&& other) noexcept {
+    std::swap(database_, other.database_);
+    std::swap(statement_, other.statement_);
+    std::swap(path_, other.path_);
+    return *this;
+}
+
+Statement::~Statement() {
+    sqlite3_finalize(statement_);
+}
+
+void Statement::fail(const char* action) const {
+    std::string message = std::string("cannot ") + action + ": " + sqlite3_errmsg(database_);
+    ErrorCode code = code_of(sqlite3_extended_errcode(database_));
+    sqlite3_reset(statement_);
+    throw Error(code, {.path = *path_, .chunk = {}, .frame_index = {}}, message);
+}
+
+Statement& Statement::bind(int parameter, int64_t value) {
+    if (sqlite3_bind_int64(statement_, parameter, value) != SQLITE_OK) fail("bind a value");
+    return *this;
+}
+
+Statement& Statement::bind(int parameter, int value) {
+    return bind(parameter, int64_t{value});
+}
+
+Statement& Statement::bind(int parameter, double value) {
+    if (sqlite3_bind_double(statement_, parameter, value) != SQLITE_OK) fail("bind a value");
+    return *this;
+}
+
+Statement& Statement::bind(int parameter, std::string_view text) {
+    // A null pointer would bind NULL; an empty view may hold one.
+    const char* data = text.empty() ? "" : text.data();
+    if (sqlite3_bind_text64(statement_, parameter, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8) != SQLITE_OK) {
+        fail("bind a text");
+    }
+    return *this;
+}
+
+Statement& Statement::bind_blob(int parameter, const void* data, size_t size) {
+    const void* bytes = size == 0 ? "" : data;
+    if (sqlite3_bind_blob64(statement_, parameter, bytes, size, SQLITE_TRANSIENT) != SQLITE_OK) fail("bind a blob");
+    return *this;
+}
+
+Statement& Statement::bind_null(int parameter) {
+    if (sqlite3_bind_null(statement_, parameter) != SQLITE_OK) fail("bind a value");
+    return *this;
+}
+
+bool Statement::step() {
+    int result = sqlite3_step(statement_);
+    if (result == SQLITE_ROW) return true;
+    if (result != SQLITE_DONE) fail("run a statement");
+    return false;
+}
+
+void Statement::run() {
+    while (step()) {
+    }
+    reset();
+}
+
+void Statement::reset() {
+    // The result repeats an error that step() has reported already.
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+}
+
+bool Statement::is_null(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+int64_t Statement::column_int64(int column) const {
+    return sqlite3_column_int64(statement_, column);
+}
+
+double Statement::column_double(int column) const {
+    if (is_null(column)) return std::numeric_limits<double>::quiet_NaN();
+    return sqlite3_column_double(statement_, column);
+}
+
+std::string Statement::column_text(int column) const {
+    const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    if (!text) return {};
+    return std::string(text, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+}
+
+Database::Database(const std::filesystem::path& path, Mode mode)
+    : path_(std::make_unique<const std::string>(path.string())) {
+    check_presence(path, mode);
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    std::string name = plain_name(path);
+    switch (mode) {
+        case Mode::read_only: flags |= SQLITE_OPEN_READONLY; break;
+        case Mode::read_write:
+        case Mode::create: flags |= SQLITE_OPEN_READWRITE; break;
+        case Mode::memory:
+            flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY;
+            name = ":memory:";
+            break;
+        case Mode::immutable:
+            flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+            name = immutable_uri(path);
+            break;
+    }
+    try {
+        if (sqlite3_open_v2(name.c_str(), &database_, flags, nullptr) != SQLITE_OK) {
+            fail_with(database_, *path_, "open the database");
+        }
+        make_defensive(database_);
+        execute("PRAGMA cell_size_check = ON");
+        // SQLite opens lazily; this reads the header, so that what is no database fails here.
+        execute("PRAGMA schema_version");
+    } catch (...) {
+        sqlite3_close_v2(database_);
+        throw;
+    }
+}
+
+Database::~Database() {
+    sqlite3_close_v2(database_);
+}
+
+Statement Database::prepare(std::string_view sql) const {
+    sqlite3_stmt* raw = nullptr;
+    const char* rest = nullptr;
+    int result = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), 0, &raw, &rest);
+    Statement statement(database_, raw, path_.get());
+    if (result != SQLITE_OK) fail_with(database_, *path_, "prepare a statement");
+    std::string_view behind = sql.substr(static_cast<size_t>(rest - sql.data()));
+    if (!raw || behind.find_first_not_of(" \t\r\n;") != std::string_view::npos) {
+        throw Error(ErrorCode::internal, {.path = *path_, .chunk = {}, .frame_index = {}},
+                    "not exactly one SQL statement: " + std::string(sql));
+    }
+    return statement;
+}
+
+void Database::execute(const std::string& sql) const {
+    if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+        fail_with(database_, *path_, "run a statement");
+    }
+}
+
+std::optional<int64_t> Database::query_int64(std::string_view sql) const {
+    Statement statement = prepare(sql);
+    if (!statement.step() || statement.is_null(0)) return std::nullopt;
+    return statement.column_int64(0);
+}
+
+std::optional<std::string> Database::query_text(std::string_view sql) const {
+    Statement statement = prepare(sql);
+    if (!statement.step() || statement.is_null(0)) return std::nullopt;
+    return statement.column_text(0);
+}
+
+int64_t Database::last_insert_rowid() const {
+    return sqlite3_last_insert_rowid(database_);
+}
+
+const std::string& Database::path() const {
+    return *path_;
+}
+
+Transaction::Transaction(const Database& database) : database_(database) {
+    database_.execute("BEGIN IMMEDIATE");
+}
+
+Transaction::~Transaction() {
+    if (!open_) return;
+    try {
+        database_.execute("ROLLBACK");
+    } catch (const Error&) {
+        // SQLite has rolled back by itself on the error that ended this transaction.
+    }
+}
+
+void Transaction::commit() {
+    database_.execute("COMMIT");
+    open_ = false;
+}
+
+}  // namespace reelstore

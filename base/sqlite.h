@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace reelstore {
+
+/// A prepared statement. Parameters are numbered from 1, columns from 0, as in SQLite. Text and blobs are copied on
+/// binding. A statement must not outlive its Database.
+class Statement {
+public:
+    Statement(Statement&& other) noexcept;
+    Statement& operator=(Statement&& other) noexcept;
+    ~Statement();
+
+    Statement& bind(int parameter, int64_t value);
+    Statement& bind(int parameter, int value);
+    Statement& bind(int parameter, double value);  ///< NaN is stored as NULL
+    Statement& bind(int parameter, std::string_view text);
+    Statement& bind_blob(int parameter, const void* data, size_t size);
+    Statement& bind_null(int parameter);
+
+    /// True while there is a row.
+    bool step();
+    /// Steps to the end, then reset(): a parameter that is not bound again is NULL in the next run.
+    void run();
+    /// Ready to be bound and stepped again; bindings are cleared.
+    void reset();
+
+    bool is_null(int column) const;
+    int64_t column_int64(int column) const;
+    double column_double(int column) const;  ///< NaN for NULL
+    std::string column_text(int column) const;
+
+private:
+    friend class Database;
+    Statement(sqlite3* database, sqlite3_stmt* statement, const std::string* path);
+    [[noreturn]] void fail(const char* action) const;
+
+    sqlite3* database_ = nullptr;
+    sqlite3_stmt* statement_ = nullptr;
+    const std::string* path_ = nullptr;
+};
+
+/// One SQLite connection, used by one thread at a time.
+///
+/// A database may come from anywhere, so it is opened defensively: trusted_schema off, cell size checks on, no
+/// extensions, no attached files (and therefore no VACUUM), views and triggers disabled, strings and blobs limited.
+/// Whoever else has it locked is waited for, up to five seconds; then Error(locked).
+class Database {
+public:
+    enum class Mode {
+        read_only,   ///< the file must exist
+        read_write,  ///< the file must exist
+        create,      ///< the file must not exist
+        memory,      ///< private and temporary; the path is only used in messages
+        immutable,   ///< read only, and nobody else writes: works on read-only media without any lock file
+    };
+
+    /// Throws Error(not_found) when the file should exist and does not, Error(already_exists) the other way round, and
+    /// Error(corrupt) when it is no database.
+    Database(const std::filesystem::path& path, Mode mode);
+    ~Database();
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    /// Exactly one statement.
+    Statement prepare(std::string_view sql) const;
+    /// Runs one or several statements without parameters.
+    void execute(const std::string& sql) const;
+    /// First column of the first row of a query; nothing when it has no row or the value is NULL.
+    std::optional<int64_t> query_int64(std::string_view sql) const;
+    std::optional<std::string> query_text(std::string_view sql) const;
+    int64_t last_insert_rowid() const;
+    const std::string& path() const;
+
+private:
+    std::unique_ptr<const std::string> path_;
+    sqlite3* database_ = nullptr;
+};
+
+/// BEGIN IMMEDIATE now, ROLLBACK in the destructor unless commit() was called.
+class Transaction {
+public:
+    explicit Transaction(const Database& database);
+    ~Transaction();
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+    void commit();
+
+private:
+    const Database& database_;
+    bool open_ = true;
+};
+
+}  // namespace reelstore

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <opencv2/core/mat.hpp>
+
+#include "base/pixel_type.h"
+#include "codecs/packet_table.h"
+
+namespace reelstore {
+
+/// Options of a codec by name, as given with `--set NAME=VALUE`.
+using CodecOptions = std::map<std::string, std::string>;
+
+/// One option that a format's writer understands.
+struct CodecOptionInfo {
+    std::string name;
+    std::string default_value;
+    std::string help;
+};
+
+/// A frame whose encoded bytes have reached the chunk's file.
+struct StoredFrame {
+    int64_t position = 0;          ///< in the chunk, 0..n-1
+    uint64_t bytes = 0;            ///< size of its encoded bytes
+    std::optional<Packet> packet;  ///< for video: where they are
+    int64_t decode_position = 0;   ///< place in decode order; equals position without B-frames
+};
+
+/// Writes the frames of one chunk. Used by one thread at a time.
+class ChunkWriter {
+public:
+    /// Abandons what finish() has not completed; never throws.
+    virtual ~ChunkWriter() = default;
+    /// Encodes the next frame. The image has the type the writer was created for.
+    virtual void write(const cv::Mat& image) = 0;
+    /// Frames whose bytes have reached the file since the last call, in order of position. An encoder that looks ahead
+    /// hands over a frame some writes later; after finish() all are there.
+    virtual std::vector<StoredFrame> take_stored() = 0;
+    /// Flushes the encoder and completes the container; afterwards the chunk is an ordinary file or folder.
+    virtual void finish() = 0;
+    /// Bytes written so far.
+    virtual uint64_t bytes_written() const = 0;
+    /// What a decoder needs, for the index; empty for formats that are not video. Complete after the first stored frame.
+    virtual std::optional<VideoStream> stream() const { return std::nullopt; }
+};
+
+/// Work done by a reader since it was opened; for users' tuning and for tests that assert on it.
+struct DecodeCounters {
+    int64_t packets_sent = 0;
+    int64_t frames_decoded = 0;
+    int64_t seeks = 0;           ///< restarts at a key frame
+    int64_t decoder_opens = 0;
+    int64_t bytes_read = 0;
+    int64_t demux_scans = 0;     ///< whole-file scans because no packet table was known
+
+    DecodeCounters& operator+=(const DecodeCounters& other);
+};
+
+/// Reads the frames of one chunk in any order. Used by one thread at a time.
+class ChunkReader {
+public:
+    virtual ~ChunkReader() = default;
+    /// The frame at `position`, in the type the reader was opened for. Throws Error with path and reason when the
+    /// media do not hold that frame or hold it damaged; other frames stay readable.
+    virtual cv::Mat read(int64_t position) = 0;
+    /// Frames that the media hold, where that can be told without reading them all.
+    virtual std::optional<int64_t> frame_count() { return std::nullopt; }
+    /// The packets of a video, read from the file if they were not given at opening. Null for other kinds.
+    virtual const PacketTable* packet_table() { return nullptr; }
+    virtual DecodeCounters counters() const { return {}; }
+};
+
+/// How a chunk lies on disk.
+enum class ChunkKind {
+    folder,  ///< a folder of image files 000000.EXT, 000001.EXT, ...
+    file,    ///< one file
+};
+
+/// Facts about a chunk format; what `store formats` prints.
+struct ChunkFormatInfo {
+    std::string name;                  ///< as in the metadata: "png", "avc1/mp4"
+    std::vector<std::string> aliases;  ///< older names that mean the same
+    ChunkKind kind = ChunkKind::folder;
+    std::string extension;             ///< of the media file(s), with the dot
+    bool video = false;                ///< inter-frame or container video; imgstore's VideoImgStore
+    bool lossless = false;
+    bool decodes_at_write = false;     ///< a "+color" form: raw input is decoded before it is stored
+    int64_t default_chunk_frames = 10000;
+    std::string types;                 ///< what it can hold, in words
+    std::string unavailable;           ///< why it cannot be written on this machine; empty when it can
+    std::vector<CodecOptionInfo> options;
+};
+
+/// One way to keep a chunk. Objects live for ever in the table and may be used from any thread.
+class ChunkFormat {
+public:
+    virtual ~ChunkFormat() = default;
+    virtual const ChunkFormatInfo& info() const = 0;
+    /// Why frames of this type cannot be kept, and what could keep them; empty when they can.
+    virtual std::optional<std::string> refuses(const ImageType& type) const = 0;
+    /// The type recorded as imgshape and imgdtype: what imgstore will read. Video pads odd sizes to even ones.
+    virtual ImageType recorded_type(const ImageType& type) const { return type; }
+    /// Throws Error(invalid_argument) for an option or value the writer does not know, naming those it knows.
+    virtual void check_options(const CodecOptions& options) const = 0;
+    /// Begins a chunk at `path` (a file, or a folder which is created; neither may exist) for frames of `type`.
+    virtual std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
+                                                const CodecOptions& options) const = 0;
+    /// Opens a chunk at `path` whose frames are returned as `type`. `table` may be null: video then scans its file.
+    virtual std::unique_ptr<ChunkReader> open(const std::filesystem::path& path, const ImageType& type,
+                                              std::shared_ptr<const PacketTable> table) const = 0;
+};
+
+using ChunkFormatTable = std::vector<std::unique_ptr<ChunkFormat>>;
+
+/// Every chunk format of this build, in order of name. Generated from the files in codecs/chunk: NAME.cpp defines
+/// `void add_chunk_formats_NAME(ChunkFormatTable& table)`.
+const ChunkFormatTable& chunk_formats();
+/// By name or alias; null when there is none.
+const ChunkFormat* find_chunk_format(std::string_view name);
+/// Throws Error(invalid_argument) naming the first option that is not in the format's list.
+void check_option_names(const ChunkFormatInfo& info, const CodecOptions& options);
+
+}  // namespace reelstore

@@ -1,0 +1,242 @@
+#include "codecs/image_folder.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/natural_order.h"
+#include "codecs/file_format.h"
+#include "codecs/frame_file_pattern.h"
+
+namespace reelstore {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const char* const kName = "image folder";
+const char* const kDefaultFileName = "frame_{:06d}.png";
+
+/// The images of a folder that are its frames, in natural order.
+struct FolderImages {
+    const ImageFolderFormat* format = nullptr;
+    std::vector<std::string> names;
+};
+
+/// The most common kind of image decides; of two that are equally common, the first in the table.
+FolderImages list_images(const fs::path& folder) {
+    std::map<const ImageFolderFormat*, std::vector<std::string>> by_format;
+    for (std::string& name : file_system().list(folder)) {
+        if (name.front() == '.') continue;
+        if (const auto* format = find_image_format(fs::path(name).extension().string())) {
+            by_format[format].push_back(std::move(name));
+        }
+    }
+    FolderImages images;
+    for (const ImageFolderFormat* format : image_formats()) {
+        std::vector<std::string>& names = by_format[format];
+        if (names.size() > images.names.size()) images = {format, std::move(names)};
+    }
+    std::sort(images.names.begin(), images.names.end(), natural_less);
+    return images;
+}
+
+/// Whether a folder is an imgstore, whose chunks are not to be taken for an image folder.
+bool holds_store(const fs::path& folder) {
+    const fs::path metadata = folder / "metadata.yaml";
+    if (file_system().status(metadata).kind != FileKind::file) return false;
+    constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+    return read_text_file(metadata, kMostBytes).find("__store") != std::string::npos;
+}
+
+class ImageFolderSource : public FrameSource, public RandomAccess {
+public:
+    ImageFolderSource(fs::path folder, const SourceOptions& options)
+        : folder_(std::move(folder)), images_(list_images(folder_)), gray_(options.gray) {
+        if (images_.names.empty()) {
+            throw Error(ErrorCode::not_found, {folder_.string(), {}, {}}, "the folder holds no images");
+        }
+        info_.name = folder_.string();
+        info_.format = kName;
+        info_.frame_count = frame_count();
+        info_.image_type = ImageType::of(read_first());
+    }
+
+    const SourceInfo& info() const override { return info_; }
+    RandomAccess* random_access() override { return this; }
+    int64_t frame_count() const override { return static_cast<int64_t>(images_.names.size()); }
+
+    std::optional<Frame> next() override {
+        if (next_index_ >= frame_count()) return std::nullopt;
+        return at_index(next_index_++);
+    }
+
+    Frame at_index(int64_t index) override {
+        if (index < 0 || index >= frame_count()) {
+            throw Error(ErrorCode::invalid_argument, {folder_.string(), {}, {}},
+                        fmt::format("there is no frame {} among {}", index, frame_count()));
+        }
+        const fs::path path = folder_ / images_.names[static_cast<size_t>(index)];
+        try {
+            Frame frame;
+            frame.image = read_foreign_image(*images_.format, path, gray_);
+            frame.index = index;
+            frame.number = index;
+            check_type(frame.image, path);
+            return frame;
+        } catch (const Error& error) {
+            throw error.at({path.string(), {}, index});
+        }
+    }
+
+private:
+    /// The first image that can be read: a damaged one at the beginning must not hide the others.
+    cv::Mat read_first() {
+        std::optional<Error> first_error;
+        for (int64_t index = 0; index < frame_count(); ++index) {
+            try {
+                return at_index(index).image;
+            } catch (const Error& error) {
+                if (!first_error) first_error = error;
+            }
+        }
+        throw *first_error;
+    }
+
+    void check_type(const cv::Mat& image, const fs::path& path) const {
+        const ImageType type = ImageType::of(image);
+        if (info_.image_type.empty() || type == info_.image_type) return;
+        throw Error(ErrorCode::wrong_type, {path.string(), {}, {}},
+                    fmt::format("the image is {}, those before it are {}", type.text(), info_.image_type.text()));
+    }
+
+    fs::path folder_;
+    FolderImages images_;
+    bool gray_;
+    SourceInfo info_;
+    int64_t next_index_ = 0;
+};
+
+class ImageFolderSink : public FrameSink {
+public:
+    ImageFolderSink(FrameFilePattern pattern, const ImageFolderFormat& format, CodecOptions options)
+        : pattern_(std::move(pattern)), format_(format), options_(std::move(options)) {
+        format_.check_options(options_);
+        const FileStatus status = file_system().status(pattern_.folder);
+        if (status.kind == FileKind::missing) return;
+        if (status.kind != FileKind::folder || !file_system().list(pattern_.folder).empty()) {
+            throw Error(ErrorCode::already_exists, {pattern_.folder.string(), {}, {}},
+                        "images are only written to a new or an empty folder");
+        }
+        folder_exists_ = true;
+    }
+
+    void write(const Frame& frame) override {
+        if (closed_) throw Error(ErrorCode::invalid_argument, place(), "the output is closed");
+        const ImageType type = ImageType::of(frame.image);
+        if (count_ == 0) {
+            if (const auto reason = format_.refuses(type)) throw Error(ErrorCode::wrong_type, place(), *reason);
+            type_ = type;
+        }
+        if (type != type_) {
+            throw Error(ErrorCode::wrong_type, place(),
+                        fmt::format("the frame is {}, those before it are {}", type.text(), type_.text()));
+        }
+        const std::vector<uint8_t> bytes = format_.kind().encode(frame.image, options_);
+        if (!folder_exists_) file_system().create_folder(pattern_.folder);
+        folder_exists_ = true;
+        write_new_file(pattern_.folder / pattern_.file_name(count_), bytes.data(), bytes.size());
+        ++count_;
+    }
+
+    void close() override { closed_ = true; }
+
+private:
+    ErrorPlace place() const { return {pattern_.folder.string(), {}, {}}; }
+
+    FrameFilePattern pattern_;
+    const ImageFolderFormat& format_;
+    CodecOptions options_;
+    ImageType type_;
+    int64_t count_ = 0;
+    bool folder_exists_ = false;
+    bool closed_ = false;
+};
+
+class ImageFolderFile : public FileFormat {
+public:
+    ImageFolderFile() {
+        info_.name = kName;
+        info_.reads = true;
+        info_.writes = true;
+        info_.lossless = true;
+        info_.types = "what its kind of image can hold; jpg is lossy";
+        for (const ImageFolderFormat* format : image_formats()) {
+            info_.extensions.push_back(format->info().extension);
+            const auto& others = format->kind().other_extensions;
+            info_.extensions.insert(info_.extensions.end(), others.begin(), others.end());
+            add_options(format->info());
+        }
+    }
+
+    const FileFormatInfo& info() const override { return info_; }
+
+    bool recognises(const fs::path& path, std::span<const uint8_t>) const override {
+        if (file_system().status(path).kind != FileKind::folder || holds_store(path)) return false;
+        return !list_images(path).names.empty();
+    }
+
+    bool writes_to(const fs::path& path) const override {
+        if (names_folder(path)) return true;
+        const bool has_placeholder = path.filename().string().find_first_of("{}") != std::string::npos;
+        return has_placeholder && find_image_format(path.extension().string());
+    }
+
+    std::unique_ptr<FrameSource> open(const fs::path& path, const SourceOptions& options) const override {
+        return std::make_unique<ImageFolderSource>(path, options);
+    }
+
+    std::unique_ptr<FrameSink> create(const fs::path& path, const SinkOptions& options) const override {
+        const bool is_folder = names_folder(path);
+        FrameFilePattern pattern = parse_frame_file_pattern(is_folder ? fs::path(kDefaultFileName) : path);
+        if (is_folder) pattern.folder = path;
+        const auto* format = find_image_format(pattern.extension());
+        if (!format) {
+            throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                        fmt::format("images cannot be written as \"{}\"", pattern.extension()));
+        }
+        return std::make_unique<ImageFolderSink>(std::move(pattern), *format, options.codec);
+    }
+
+private:
+    /// A path that ends in a slash, an existing folder, or a new name without extension.
+    static bool names_folder(const fs::path& path) {
+        if (path.empty()) return false;
+        if (!path.has_filename()) return true;
+        const FileKind kind = file_system().status(path).kind;
+        if (kind == FileKind::folder) return true;
+        const bool is_plain =
+            !path.has_extension() && path.filename().string().find_first_of("{}") == std::string::npos;
+        return kind == FileKind::missing && is_plain;
+    }
+
+    void add_options(const ChunkFormatInfo& format) {
+        for (CodecOptionInfo option : format.options) {
+            option.help = fmt::format("({}) {}", format.name, option.help);
+            info_.options.push_back(std::move(option));
+        }
+    }
+
+    FileFormatInfo info_;
+};
+
+}  // namespace
+
+void add_file_formats_image_folder(FileFormatTable& table) {
+    table.push_back(std::make_unique<ImageFolderFile>());
+}
+
+}  // namespace reelstore

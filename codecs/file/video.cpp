@@ -1,0 +1,273 @@
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "codecs/file_format.h"
+#include "codecs/video/decoder.h"
+#include "codecs/video/demuxer.h"
+#include "codecs/video/encoder.h"
+#include "codecs/video/packet_scan.h"
+#include "codecs/video/pixel_convert.h"
+#include "codecs/video/video_writer.h"
+
+namespace reelstore {
+
+namespace {
+
+/// Frames held back at most to learn the frame rate from their times.
+constexpr size_t kFramesToMeasure = 32;
+constexpr size_t kBytesToMeasure = size_t{64} << 20;
+constexpr double kLeastFrameRate = 0.001;
+constexpr double kMostFrameRate = 1000;
+
+const std::vector<std::string> kReadExtensions = {".mp4", ".m4v", ".mov",  ".mkv",  ".webm", ".avi",  ".ts",  ".m2ts",
+                                                  ".mts", ".mpg", ".mpeg", ".h264", ".264",  ".hevc", ".265", ".ogv",
+                                                  ".flv", ".asf", ".wmv",  ".y4m",  ".nut",  ".ivf",  ".3gp"};
+
+struct Output {
+    const char* extension;
+    const char* muxer;
+    std::vector<std::string> encoders;
+};
+
+const std::array<Output, 4>& outputs() {
+    static const std::array<Output, 4> table = {{{".mp4", "mp4", {"libx264", "mjpeg"}},
+                                                 {".mkv", "matroska", {"libx264", "mjpeg"}},
+                                                 {".mov", "mov", {"libx264", "mjpeg"}},
+                                                 {".avi", "avi", {"mjpeg"}}}};
+    return table;
+}
+
+std::string extension_of(const std::filesystem::path& path) {
+    std::string extension = path.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    return extension;
+}
+
+const Output* output_for(const std::filesystem::path& path) {
+    const std::string extension = extension_of(path);
+    for (const Output& output : outputs()) {
+        if (extension == output.extension) return &output;
+    }
+    return nullptr;
+}
+
+class VideoSource : public FrameSource, private RandomAccess {
+public:
+    VideoSource(const std::filesystem::path& path, const SourceOptions& options) : path_(path) {
+        VideoScan scan = scan_packets(path);
+        table_ = std::make_shared<const PacketTable>(std::move(scan.table));
+        const VideoStream& stream = table_->stream;
+        info_.name = path.string();
+        info_.format = stream.codec + " in " + table_->container;
+        const bool gray = is_gray_format(stream.pixel_format);
+        info_.image_type = {.height = stream.height,
+                            .width = stream.width,
+                            .channels = options.gray || gray ? 1 : 3,
+                            .depth = gray && sample_bits(stream.pixel_format) > 8 ? CV_16U : CV_8U};
+        info_.frame_count = table_->frame_count();
+        info_.frame_rate = average_rate();
+        info_.has_times = true;
+        info_.creation_time = scan.creation_time;
+        if (table_->frame_count() > 0 && !plausible(info_.image_type)) {
+            throw Error(ErrorCode::corrupt, {info_.name, {}, {}}, "has an impossible picture size");
+        }
+    }
+
+    const SourceInfo& info() const override { return info_; }
+
+    std::optional<Frame> next() override {
+        if (next_ >= table_->frame_count()) return std::nullopt;
+        return frame_at(next_++);
+    }
+
+    RandomAccess* random_access() override { return this; }
+
+private:
+    int64_t frame_count() const override { return table_->frame_count(); }
+
+    Frame at_index(int64_t index) override { return frame_at(index); }
+
+    Frame frame_at(int64_t index) {
+        try {
+            if (!decoder_) decoder_ = std::make_unique<VideoDecoder>(path_, table_);
+            Frame frame;
+            frame.image = converter_.convert(decoder_->read(index), info_.image_type);
+            frame.index = index;
+            frame.number = index;
+            frame.time = time_of(index);
+            return frame;
+        } catch (const Error& error) {
+            throw error.at({info_.name, {}, index});
+        }
+    }
+
+    double time_of(int64_t index) const {
+        return static_cast<double>(table_->packet_of(index).pts) * static_cast<double>(table_->stream.time_base_num) /
+               static_cast<double>(table_->stream.time_base_den);
+    }
+
+    std::optional<double> average_rate() const {
+        const int64_t count = table_->frame_count();
+        const double duration = count > 1 ? time_of(count - 1) - time_of(0) : 0;
+        if (duration > 0) return static_cast<double>(count - 1) / duration;
+        if (table_->stream.frame_rate > 0) return table_->stream.frame_rate;
+        return std::nullopt;
+    }
+
+    std::filesystem::path path_;
+    std::shared_ptr<const PacketTable> table_;
+    std::unique_ptr<VideoDecoder> decoder_;
+    FrameToImage converter_;
+    SourceInfo info_;
+    int64_t next_ = 0;
+};
+
+class VideoSink : public FrameSink {
+public:
+    VideoSink(const std::filesystem::path& path, const Output& output, const SinkOptions& options)
+        : path_(path), output_(output), settings_(parse_encoder_options(options.codec, output.encoders)) {
+        rate_known_ = options.frame_rate || options.codec.count("frame_rate") > 0;
+        if (options.frame_rate) {
+            if (!(*options.frame_rate >= kLeastFrameRate && *options.frame_rate <= kMostFrameRate)) {
+                throw Error(ErrorCode::invalid_argument, {path.string(), {}, {}},
+                            "a frame rate must be between 0.001 and 1000, not " + std::to_string(*options.frame_rate));
+            }
+            settings_.frame_rate = *options.frame_rate;
+        }
+        if (file_system().status(path).kind != FileKind::missing) {
+            throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "exists already");
+        }
+    }
+
+    ~VideoSink() override {
+        try {
+            close();
+        } catch (const Error&) {
+            // Whoever wants to know calls close().
+        }
+    }
+
+    void write(const Frame& frame) override {
+        if (closed_)
+            throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}}, "is closed; no frame can be added");
+        const ImageType type = ImageType::of(frame.image);
+        if (type_.empty()) {
+            if (const auto refused = refuses_pixels(type))
+                throw Error(ErrorCode::wrong_type, {path_.string(), {}, {}}, *refused);
+            type_ = type;
+        }
+        if (type != type_) {
+            throw Error(ErrorCode::wrong_type, {path_.string(), {}, frame.index},
+                        "the frame is " + type.text() + " where " + type_.text() + " is expected");
+        }
+        if (writer_ || rate_known_) {
+            begin();
+            writer_->write(frame.image);
+            writer_->take_stored();
+            return;
+        }
+        held_bytes_ += type.bytes();
+        held_.push_back(frame);
+        if (held_.size() >= kFramesToMeasure || held_bytes_ >= kBytesToMeasure) release();
+    }
+
+    void close() override {
+        if (closed_) return;
+        release();
+        closed_ = true;
+        if (writer_) writer_->finish();
+    }
+
+private:
+    void begin() {
+        if (!writer_) writer_ = std::make_unique<VideoWriter>(path_, output_.muxer, type_, settings_);
+    }
+
+    void release() {
+        if (held_.empty()) return;
+        if (const auto rate = measured_rate()) settings_.frame_rate = *rate;
+        begin();
+        for (const Frame& frame : std::exchange(held_, {})) writer_->write(frame.image);
+        writer_->take_stored();
+    }
+
+    /// From the median interval, so that a pause or a lost frame among the first ones does not count.
+    std::optional<double> measured_rate() const {
+        std::vector<double> intervals;
+        for (size_t i = 1; i < held_.size(); ++i) {
+            const double interval = held_[i].time - held_[i - 1].time;
+            if (interval > 0 && std::isfinite(interval)) intervals.push_back(interval);
+        }
+        if (intervals.empty()) return std::nullopt;
+        const auto middle = intervals.begin() + static_cast<ptrdiff_t>(intervals.size() / 2);
+        std::nth_element(intervals.begin(), middle, intervals.end());
+        return std::clamp(std::round(1e3 / *middle) / 1e3, kLeastFrameRate, kMostFrameRate);
+    }
+
+    std::filesystem::path path_;
+    const Output& output_;
+    EncoderSettings settings_;
+    bool rate_known_ = false;
+    ImageType type_;
+    std::unique_ptr<VideoWriter> writer_;
+    std::deque<Frame> held_;
+    size_t held_bytes_ = 0;
+    bool closed_ = false;
+};
+
+class VideoFileFormat : public FileFormat {
+public:
+    VideoFileFormat() {
+        info_.name = "video";
+        info_.extensions = kReadExtensions;
+        info_.reads = true;
+        info_.writes = true;
+        info_.types =
+            "read: uint8 gray and BGR, uint16 gray where the video has it; written: .mp4 .mkv .mov (H.264) .avi "
+            "(MJPEG), uint8 gray or BGR";
+        info_.options = encoder_option_list({"libx264", "mjpeg"});
+    }
+
+    const FileFormatInfo& info() const override { return info_; }
+
+    bool recognises(const std::filesystem::path& path, std::span<const uint8_t> head) const override {
+        if (head.empty()) return false;
+        const std::string extension = extension_of(path);
+        const bool called_video =
+            std::find(kReadExtensions.begin(), kReadExtensions.end(), extension) != kReadExtensions.end();
+        return called_video || !probe_container(head).empty();
+    }
+
+    bool writes_to(const std::filesystem::path& path) const override { return output_for(path) != nullptr; }
+
+    std::unique_ptr<FrameSource> open(const std::filesystem::path& path, const SourceOptions& options) const override {
+        return std::make_unique<VideoSource>(path, options);
+    }
+
+    std::unique_ptr<FrameSink> create(const std::filesystem::path& path, const SinkOptions& options) const override {
+        const Output* output = output_for(path);
+        if (!output) {
+            throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                        "video is written as .mp4, .mkv, .mov or .avi");
+        }
+        return std::make_unique<VideoSink>(path, *output, options);
+    }
+
+private:
+    FileFormatInfo info_;
+};
+
+}  // namespace
+
+void add_file_formats_video(FileFormatTable& table) {
+    table.push_back(std::make_unique<VideoFileFormat>());
+}
+
+}  // namespace reelstore

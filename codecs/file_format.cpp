@@ -1,0 +1,100 @@
+#include "codecs/file_format.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/file_system.h"
+
+namespace reelstore {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool has_extension_of(const FileFormatInfo& info, const fs::path& path) {
+    std::string extension = path.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    return std::find(info.extensions.begin(), info.extensions.end(), extension) != info.extensions.end();
+}
+
+std::vector<uint8_t> read_head(const fs::path& path) {
+    constexpr size_t kHeadBytes = 4096;
+    std::vector<uint8_t> head(kHeadBytes);
+    head.resize(file_system().open(path, OpenMode::read)->read_at(head.data(), head.size(), 0));
+    return head;
+}
+
+/// The formats that read, those that know the path's extension first.
+std::vector<const FileFormat*> reading_order(const fs::path& path) {
+    std::vector<const FileFormat*> order;
+    for (const auto& format : file_formats()) {
+        if (format->info().reads) order.push_back(format.get());
+    }
+    std::stable_partition(order.begin(), order.end(),
+                          [&](const FileFormat* format) { return has_extension_of(format->info(), path); });
+    return order;
+}
+
+}  // namespace
+
+std::unique_ptr<FrameSource> open_file_source(const fs::path& path, const SourceOptions& options) {
+    const FileStatus status = file_system().status(path);
+    if (status.kind == FileKind::missing) {
+        throw Error(ErrorCode::not_found, {path.string(), {}, {}}, "there is no such file or folder");
+    }
+    std::vector<uint8_t> head;
+    if (status.kind != FileKind::folder) head = read_head(path);
+
+    std::vector<std::string> answers;
+    std::vector<Error> failures;
+    for (const FileFormat* format : reading_order(path)) {
+        const FileFormatInfo& info = format->info();
+        if (!info.unavailable.empty()) {
+            answers.push_back(fmt::format("{}: {}", info.name, info.unavailable));
+        } else if (!format->recognises(path, head)) {
+            answers.push_back(fmt::format("{}: not recognised", info.name));
+        } else {
+            try {
+                return format->open(path, options);
+            } catch (const Error& error) {
+                if (error.code() == ErrorCode::cancelled) throw;
+                answers.push_back(fmt::format("{}: {}", info.name, error.message()));
+                failures.push_back(error);
+            }
+        }
+    }
+    // The one format that knew the content says best what is wrong with it.
+    if (failures.size() == 1) throw failures.front();
+    throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                fmt::format("no format can read this ({})", fmt::join(answers, "; ")));
+}
+
+std::unique_ptr<FrameSink> create_file_sink(const fs::path& path, const SinkOptions& options) {
+    std::vector<std::string> known;
+    for (const auto& format : file_formats()) {
+        const FileFormatInfo& info = format->info();
+        if (!info.writes) continue;
+        if (!format->writes_to(path)) {
+            known.insert(known.end(), info.extensions.begin(), info.extensions.end());
+            continue;
+        }
+        if (!info.unavailable.empty()) {
+            throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                        fmt::format("{} cannot be written here: {}", info.name, info.unavailable));
+        }
+        return format->create(path, options);
+    }
+    std::sort(known.begin(), known.end());
+    known.erase(std::unique(known.begin(), known.end()), known.end());
+    throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                fmt::format("no format is written under such a name; use a folder, a pattern such as "
+                            "out/frame_{{:06d}}.png, or one of {}",
+                            fmt::join(known, " ")));
+}
+
+}  // namespace reelstore

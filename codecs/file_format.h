@@ -1,0 +1,67 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/frame_source.h"
+#include "codecs/chunk_format.h"
+
+namespace reelstore {
+
+/// How a foreign file is to be read.
+struct SourceOptions {
+    bool gray = false;  ///< one channel where the file has colour
+};
+
+/// How a foreign file is to be written.
+struct SinkOptions {
+    std::optional<double> frame_rate;  ///< of a video; none: taken from the frames' times
+    CodecOptions codec;                ///< as for chunk formats
+};
+
+/// Facts about a file format; what `store formats` prints.
+struct FileFormatInfo {
+    std::string name;                     ///< "video", "image folder", "npy"
+    std::vector<std::string> extensions;  ///< with the dot, lower case
+    bool reads = false;
+    bool writes = false;
+    bool lossless = false;
+    std::string types;                    ///< what it can hold, in words
+    std::string unavailable;              ///< why it cannot be used on this machine; empty when it can
+    std::vector<CodecOptionInfo> options;
+};
+
+/// One kind of foreign file as a source, a sink or both. Objects live for ever in the table, usable from any thread.
+class FileFormat {
+public:
+    virtual ~FileFormat() = default;
+    virtual const FileFormatInfo& info() const = 0;
+    /// Whether the content looks like this format. `head` holds the first bytes of a file (up to 4096), or nothing for a
+    /// folder.
+    virtual bool recognises(const std::filesystem::path& path, std::span<const uint8_t> head) const = 0;
+    /// Whether `path` names an output of this format: by extension, or a pattern such as "out/frame_{:06d}.png".
+    virtual bool writes_to(const std::filesystem::path& path) const = 0;
+    virtual std::unique_ptr<FrameSource> open(const std::filesystem::path& path, const SourceOptions& options) const = 0;
+    /// The output must not exist. Nothing is left behind under the final name if the sink is destroyed unclosed and
+    /// without frames.
+    virtual std::unique_ptr<FrameSink> create(const std::filesystem::path& path, const SinkOptions& options) const = 0;
+};
+
+using FileFormatTable = std::vector<std::unique_ptr<FileFormat>>;
+
+/// Every file format of this build. Generated from codecs/file: NAME.cpp defines
+/// `void add_file_formats_NAME(FileFormatTable& table)`.
+const FileFormatTable& file_formats();
+
+/// Opens a file or folder as a source: the content decides, the extension only orders the attempts. Throws one
+/// Error(unsupported) that says what every format answered when none fits.
+std::unique_ptr<FrameSource> open_file_source(const std::filesystem::path& path, const SourceOptions& options = {});
+/// Creates an output by the extension or pattern of `path`. Throws Error(unsupported) naming the known ones.
+std::unique_ptr<FrameSink> create_file_sink(const std::filesystem::path& path, const SinkOptions& options = {});
+
+}  // namespace reelstore

@@ -1,0 +1,325 @@
+#include "codecs/video/decoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+extern "C" {
+#include <libavutil/mem.h>
+}
+
+#include "base/error.h"
+#include "base/pixel_type.h"
+
+namespace reelstore {
+
+namespace {
+
+/// Pictures kept beside the wanted one.
+constexpr size_t kKeptBytes = size_t{128} << 20;
+/// Steps back up to this far keep the pictures passed on the way, because more such steps will follow.
+constexpr int64_t kBackwardReach = 8;
+/// Packets fed behind the wanted one, beyond the decoder's delay, before it is drained.
+constexpr int64_t kForwardReach = 32;
+/// How far, in packets and bytes, a forward run reads ahead in the file.
+constexpr int64_t kReadAheadPackets = 16;
+constexpr uint64_t kReadAheadBytes = 512 << 10;
+/// A decoder that fails this often without taking a packet has lost its mind.
+constexpr int kMaxErrorsInARow = 64;
+/// The most pictures that H.264 lets a decoder hold back.
+constexpr int kMaxReorder = 16;
+
+const AVCodec* find_decoder(const VideoStream& stream, const std::string& path) {
+    const AVCodecDescriptor* descriptor = avcodec_descriptor_get_by_name(stream.codec.c_str());
+    const AVCodec* codec = nullptr;
+    if (descriptor && descriptor->type == AVMEDIA_TYPE_VIDEO && descriptor->id != AV_CODEC_ID_SVG) {
+        codec = avcodec_find_decoder(descriptor->id);
+    }
+    if (!codec)
+        throw Error(ErrorCode::unsupported, {path, {}, {}}, "this FFmpeg cannot decode '" + stream.codec + "' video");
+    return codec;
+}
+
+/// How many shown frames precede a frame in decode order and follow it in display, at most.
+int reorder_depth(const std::vector<int64_t>& position_of) {
+    int depth = 0;
+    for (size_t place = 0; place < position_of.size(); ++place) {
+        int overtaken = 0;
+        for (size_t back = 1; back <= 2 * kMaxReorder && back <= place; ++back) {
+            if (position_of[place] >= 0 && position_of[place - back] > position_of[place]) ++overtaken;
+        }
+        depth = std::max(depth, overtaken);
+    }
+    return std::min(depth, kMaxReorder);
+}
+
+size_t frame_bytes(const AVFrame& frame) {
+    size_t bytes = 0;
+    for (const AVBufferRef* buffer : frame.buf) bytes += buffer ? static_cast<size_t>(buffer->size) : 0;
+    return bytes;
+}
+
+bool flagged_as_damaged(const AVFrame& frame) {
+    return (frame.flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame.decode_error_flags != 0;
+}
+
+}  // namespace
+
+VideoDecoder::VideoDecoder(std::filesystem::path path, std::shared_ptr<const PacketTable> table,
+                           const VideoDecoderOptions& options)
+    : path_(std::move(path)), table_(std::move(table)), options_(options), packet_(make_packet()) {
+    capture_libav_log();
+    position_of_.assign(table_->packets.size(), -1);
+    for (int64_t position = 0; position < table_->frame_count(); ++position) {
+        position_of_.at(table_->display_order[static_cast<size_t>(position)]) = position;
+    }
+    for (int64_t place = 0; place < packet_count(); ++place) {
+        if (packet(place).key || place == 0) key_places_.push_back(place);
+    }
+    if (!std::is_sorted(table_->display_order.begin(), table_->display_order.end())) {
+        reorder_depth_ = reorder_depth(position_of_);
+    }
+    source_ = make_packet_source(path_, table_);
+    open();
+}
+
+void VideoDecoder::open() {
+    const VideoStream& stream = table_->stream;
+    const AVCodec* codec = find_decoder(stream, path_.string());
+    context_.reset(avcodec_alloc_context3(codec));
+    if (!context_) throw Error(ErrorCode::internal, "out of memory for a video decoder");
+    context_->width = stream.width;
+    context_->height = stream.height;
+    context_->codec_tag = static_cast<unsigned>(stream.codec_tag);
+    context_->bits_per_coded_sample = stream.bits_per_sample;
+    context_->pix_fmt = av_get_pix_fmt(stream.pixel_format.c_str());
+    context_->pkt_timebase = AVRational{1, 1};
+    context_->thread_count = options_.threads;
+    // FFmpeg paints over damage in JPEG without a word unless told to stop there.
+    context_->err_recognition = AV_EF_CRCCHECK | (codec->id == AV_CODEC_ID_MJPEG ? AV_EF_EXPLODE : 0);
+    // A damaged or hostile stream may claim any size; the table knows what to expect, but for padding to whole blocks.
+    context_->max_pixels = stream.width > 0 && stream.height > 0
+                               ? (int64_t{stream.width} + 128) * (int64_t{stream.height} + 128) * 2
+                               : static_cast<int64_t>(kMaxImageBytes / 3);
+    // Streams that do not say how far they reorder would otherwise lose pictures until the decoder has found out.
+    if (codec->id == AV_CODEC_ID_H264) context_->has_b_frames = reorder_depth_;
+    if (!stream.extradata.empty()) {
+        const size_t size = stream.extradata.size();
+        context_->extradata = static_cast<uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
+        if (!context_->extradata) throw Error(ErrorCode::internal, "out of memory for a video decoder");
+        std::memcpy(context_->extradata, stream.extradata.data(), size);
+        context_->extradata_size = static_cast<int>(size);
+    }
+    clear_libav_message();
+    const int opened = avcodec_open2(context_.get(), codec, nullptr);
+    if (opened < 0) throw libav_error(opened, path_.string(), "open the decoder for " + stream.codec);
+    ++counters_.decoder_opens;
+}
+
+DecodeCounters VideoDecoder::counters() const {
+    DecodeCounters counters = counters_;
+    counters.bytes_read = source_->bytes_read();
+    counters.demux_scans = source_->demux_scans();
+    return counters;
+}
+
+int64_t VideoDecoder::entry_of(int64_t place) const {
+    auto key = std::upper_bound(key_places_.begin(), key_places_.end(), place);
+    while (key != key_places_.begin()) {
+        --key;
+        if (packet(*key).pts <= packet(place).pts) return *key;
+    }
+    return 0;
+}
+
+VideoDecoder::Access VideoDecoder::access_for(int64_t position, int64_t place) const {
+    if (position == last_position_ + 1) return Access::forward;
+    if (position < last_position_ && last_position_ - position <= kBackwardReach) return Access::backward;
+    if (position > last_position_ && run_entry_ >= 0 && run_entry_ == entry_of(place)) return Access::forward;
+    return Access::jump;
+}
+
+bool VideoDecoder::can_continue(int64_t place, int64_t entry, bool in_order) const {
+    if (run_entry_ < 0 || run_entry_ > entry) return false;
+    if (sent_.count(place) > 0) return true;
+    if (drained_ || place < next_place_) return false;
+    return in_order || entry <= next_place_;
+}
+
+void VideoDecoder::restart(int64_t entry) {
+    const bool first_start = counters_.packets_sent == 0 && entry == 0;
+    if (counters_.packets_sent > 0) avcodec_flush_buffers(context_.get());
+    if (!first_start) ++counters_.seeks;
+    run_entry_ = entry;
+    next_place_ = entry;
+    drained_ = false;
+    damage_ = -1;
+    sent_.clear();
+}
+
+const AVFrame& VideoDecoder::read(int64_t position) {
+    if (position < 0 || position >= table_->frame_count()) {
+        throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}},
+                    "has no frame " + std::to_string(position) + "; it holds " + std::to_string(table_->frame_count()));
+    }
+    if (position == last_position_ && current_) return *current_;
+    const int64_t place = table_->display_order[static_cast<size_t>(position)];
+    const int64_t entry = entry_of(place);
+    const Access access = access_for(position, place);
+    const bool in_order = position == last_position_ + 1;
+    last_position_ = position;
+    current_.reset();
+    if (const auto kept = kept_.find(position); kept != kept_.end()) {
+        current_ = std::move(kept->second);
+        kept_bytes_ -= frame_bytes(*current_);
+        kept_.erase(kept);
+        return *current_;
+    }
+    if (access == Access::jump) {
+        kept_.clear();
+        kept_bytes_ = 0;
+    }
+    const bool continued = can_continue(place, entry, in_order);
+    try {
+        if (!continued) restart(entry);
+        current_ = decode(position, place, entry, access);
+    } catch (const Error& error) {
+        run_entry_ = -1;
+        if (!continued || error.code() != ErrorCode::corrupt) throw;
+        // What went wrong may lie before this frame's own entry point.
+        try {
+            restart(entry);
+            current_ = decode(position, place, entry, Access::jump);
+        } catch (const Error&) {
+            run_entry_ = -1;
+            throw;
+        }
+    }
+    return *current_;
+}
+
+UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry, Access access) {
+    int64_t through = place;
+    if (access == Access::forward) {
+        uint64_t ahead = 0;
+        while (through + 1 < packet_count() && through - place < kReadAheadPackets && ahead < kReadAheadBytes) {
+            ahead += packet(++through).size;
+        }
+    }
+    const int64_t last = access == Access::forward ? place + reorder_depth_ + options_.threads + kForwardReach : place;
+    for (;;) {
+        if (UniqueFrame frame = receive(place, position, access)) {
+            check(*frame, place);
+            if (damage_ >= entry && damage_ < place) {
+                damaged(place, "the frame depends on a damaged one, packet " + std::to_string(damage_));
+            }
+            return frame;
+        }
+        if (drained_) damaged(place, "the decoder gives no picture for it");
+        if (access == Access::jump && context_->codec_id == AV_CODEC_ID_H264) {
+            while (next_place_ < place && packet(next_place_).disposable) ++next_place_;
+        }
+        if (next_place_ < packet_count() && next_place_ <= last) {
+            send(next_place_, std::max(through, next_place_), place);
+        } else {
+            drain();
+        }
+    }
+}
+
+void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
+    try {
+        source_->fetch(place, through, *packet_);
+    } catch (const Error&) {
+        if (place <= target) throw;
+        drain();  // the wanted frame may still come out; whoever asks for this packet will get the error
+        return;
+    }
+    packet_->pts = place;
+    packet_->dts = place;
+    packet_->flags = packet(place).key ? AV_PKT_FLAG_KEY : 0;
+    clear_libav_message();
+    const int result = avcodec_send_packet(context_.get(), packet_.get());
+    ++counters_.packets_sent;
+    next_place_ = place + 1;
+    if (result >= 0) {
+        sent_.insert(place);
+        return;
+    }
+    if (place == target) damaged(place, "its data cannot be decoded");
+    if (!packet(place).disposable && damage_ < 0) damage_ = place;
+}
+
+void VideoDecoder::drain() {
+    avcodec_send_packet(context_.get(), nullptr);
+    drained_ = true;
+}
+
+UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access) {
+    UniqueFrame wanted;
+    int errors = 0;
+    for (;;) {
+        UniqueFrame frame = make_frame();
+        const int result = avcodec_receive_frame(context_.get(), frame.get());
+        if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return wanted;
+        if (result < 0) {
+            if (damage_ < 0) damage_ = sent_.empty() ? place : *sent_.begin();
+            if (++errors > kMaxErrorsInARow) damaged(place, "the decoder fails");
+            continue;
+        }
+        ++counters_.frames_decoded;
+        const int64_t of = frame->pts;
+        if (sent_.erase(of) == 0) continue;
+        if (of == place) {
+            wanted = std::move(frame);
+            continue;
+        }
+        if (flagged_as_damaged(*frame)) {
+            if (!packet(of).disposable && (damage_ < 0 || of < damage_)) damage_ = of;
+            continue;
+        }
+        const int64_t shown = position_of_[static_cast<size_t>(of)];
+        const bool clean = damage_ < 0 || of <= damage_ || damage_ < entry_of(of);
+        if (clean && (shown > position || (shown >= 0 && access == Access::backward))) {
+            keep(shown, std::move(frame), position);
+        }
+    }
+}
+
+void VideoDecoder::keep(int64_t position, UniqueFrame frame, int64_t wanted) {
+    if (!right_size(*frame)) return;
+    kept_bytes_ += frame_bytes(*frame);
+    UniqueFrame& place = kept_[position];
+    if (place) kept_bytes_ -= frame_bytes(*place);
+    place = std::move(frame);
+    while (kept_bytes_ > kKeptBytes) {
+        const auto last = std::prev(kept_.end());
+        const auto farthest = wanted - kept_.begin()->first > last->first - wanted ? kept_.begin() : last;
+        kept_bytes_ -= frame_bytes(*farthest->second);
+        kept_.erase(farthest);
+    }
+}
+
+bool VideoDecoder::right_size(const AVFrame& frame) const {
+    if (frame.width > kMaxImageSide || frame.height > kMaxImageSide) return false;
+    return options_.any_size || (frame.width == table_->stream.width && frame.height == table_->stream.height);
+}
+
+void VideoDecoder::check(const AVFrame& frame, int64_t place) const {
+    if (flagged_as_damaged(frame)) damaged(place, "the decoder had to guess parts of the picture");
+    if (!right_size(frame)) {
+        damaged(place, "the picture is " + std::to_string(frame.width) + "x" + std::to_string(frame.height) +
+                           " where the stream has " + std::to_string(table_->stream.width) + "x" +
+                           std::to_string(table_->stream.height));
+    }
+}
+
+void VideoDecoder::damaged(int64_t place, const std::string& reason) const {
+    std::string message =
+        "frame " + std::to_string(position_of_[static_cast<size_t>(place)]) + " is damaged: " + reason;
+    if (!libav_message().empty()) message += " (" + libav_message() + ")";
+    throw Error(ErrorCode::corrupt, {path_.string(), {}, {}}, message);
+}
+
+}  // namespace reelstore

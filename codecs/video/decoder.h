@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "codecs/chunk_format.h"
+#include "codecs/packet_table.h"
+#include "codecs/video/libav.h"
+#include "codecs/video/packet_source.h"
+
+namespace reelstore {
+
+struct VideoDecoderOptions {
+    int threads = 1;        ///< above 1 the decoder works ahead by that many frames
+    bool any_size = false;  ///< accept frames of another size than the table's stream has
+};
+
+/// Exact random access to the frames of one video file, from its packet table and without a demuxer.
+///
+/// Every packet goes to the decoder with its own place in the table as time stamp, so each picture that comes out says
+/// which one it is; nothing is computed from times. A jump starts at the last key packet before the frame and ends
+/// with draining the decoder; frames asked for in order are decoded once each. Used by one thread at a time.
+class VideoDecoder {
+public:
+    /// Opens file and decoder. Throws Error when the file cannot be opened or the codec is not known to this FFmpeg.
+    VideoDecoder(std::filesystem::path path, std::shared_ptr<const PacketTable> table,
+                 const VideoDecoderOptions& options = {});
+
+    /// The frame at `position` of the display order, valid until the next call. Throws Error(invalid_argument) outside
+    /// of the table and Error(corrupt), naming file and position, when the frame or one that it depends on is damaged;
+    /// other frames stay readable.
+    const AVFrame& read(int64_t position);
+
+    const PacketTable& table() const { return *table_; }
+    DecodeCounters counters() const;
+
+private:
+    /// Whether the decoder may be fed beyond the wanted frame, because the next request will likely lie behind it.
+    enum class Access { jump, forward, backward };
+
+    void open();
+    Access access_for(int64_t position, int64_t place) const;
+    bool can_continue(int64_t place, int64_t entry, bool in_order) const;
+    void restart(int64_t entry);
+    UniqueFrame decode(int64_t position, int64_t place, int64_t entry, Access access);
+    void send(int64_t place, int64_t through, int64_t target);
+    void drain();
+    /// The picture of packet `place` if it has come; others are kept or dropped.
+    UniqueFrame receive(int64_t place, int64_t position, Access access);
+    void keep(int64_t position, UniqueFrame frame, int64_t wanted);
+    bool right_size(const AVFrame& frame) const;
+    void check(const AVFrame& frame, int64_t place) const;
+    int64_t entry_of(int64_t place) const;
+    const Packet& packet(int64_t place) const { return table_->packets[static_cast<size_t>(place)]; }
+    int64_t packet_count() const { return static_cast<int64_t>(table_->packets.size()); }
+    [[noreturn]] void damaged(int64_t place, const std::string& reason) const;
+
+    std::filesystem::path path_;
+    std::shared_ptr<const PacketTable> table_;
+    VideoDecoderOptions options_;
+    std::unique_ptr<PacketSource> source_;
+    UniqueCodecContext context_;
+    UniquePacket packet_;
+    std::vector<int64_t> key_places_;   ///< ascending
+    std::vector<int64_t> position_of_;  ///< by place; -1 for packets that are not shown
+    int reorder_depth_ = 0;             ///< frames that may precede another in decode order and follow it in display
+
+    int64_t run_entry_ = -1;  ///< where the current run of packets began; -1: the decoder is flushed
+    int64_t next_place_ = 0;  ///< the packet to be sent next
+    bool drained_ = false;
+    int64_t damage_ = -1;     ///< first damaged packet of the run that others may depend on
+    std::set<int64_t> sent_;  ///< places whose pictures have not come out
+    int64_t last_position_ = -1;
+    UniqueFrame current_;                  ///< the frame at last_position_
+    std::map<int64_t, UniqueFrame> kept_;  ///< by position
+    size_t kept_bytes_ = 0;
+    DecodeCounters counters_;
+};
+
+}  // namespace reelstore

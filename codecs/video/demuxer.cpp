@@ -1,0 +1,218 @@
+#include "codecs/video/demuxer.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace reelstore {
+
+namespace {
+
+constexpr size_t kProbeBytes = size_t{1} << 20;
+/// Below this FFmpeg itself would ask for more data.
+constexpr int kLeastScore = AVPROBE_SCORE_RETRY + 1;
+
+/// Containers and raw streams that hold their own data and never point to another file.
+constexpr std::array<std::string_view, 19> kContainers = {
+    "mov", "matroska", "avi", "mpegts",       "mpeg", "mpegvideo", "m4v",   "h264", "hevc", "ogg",
+    "flv", "asf",      "gif", "yuv4mpegpipe", "nut",  "ivf",       "mjpeg", "obu",  "dv"};
+
+std::string first_name(const char* names) {
+    const std::string_view all = names;
+    return std::string(all.substr(0, all.find(',')));
+}
+
+bool allowed(const std::string& name) {
+    return std::find(kContainers.begin(), kContainers.end(), name) != kContainers.end();
+}
+
+int refuse_to_open(AVFormatContext*, AVIOContext** io, const char*, int, AVDictionary**) {
+    *io = nullptr;
+    return AVERROR(EPERM);
+}
+
+const AVInputFormat* probe(std::span<const uint8_t> head, int& score) {
+    std::vector<uint8_t> padded(head.size() + AVPROBE_PADDING_SIZE);
+    std::copy(head.begin(), head.end(), padded.begin());
+    AVProbeData data = {};
+    data.filename = "";
+    data.buf = padded.data();
+    data.buf_size = static_cast<int>(head.size());
+    return av_probe_input_format3(&data, 1, &score);
+}
+
+const AVInputFormat* input_format_for(File& file, const std::string& path, const std::string& forced) {
+    if (!forced.empty()) {
+        const AVInputFormat* format = allowed(forced) ? av_find_input_format(forced.c_str()) : nullptr;
+        if (!format) {
+            throw Error(ErrorCode::unsupported, {path, {}, {}}, "this FFmpeg cannot read " + forced + " files");
+        }
+        return format;
+    }
+    std::vector<uint8_t> head(kProbeBytes);
+    size_t known = 0;
+    for (size_t wanted = 4096; wanted <= kProbeBytes; wanted *= 4) {
+        known += file.read_at(head.data() + known, wanted - known, known);
+        int score = 0;
+        const AVInputFormat* format = probe({head.data(), known}, score);
+        if (format && score >= kLeastScore) {
+            if (allowed(first_name(format->name))) return format;
+            throw Error(ErrorCode::unsupported, {path, {}, {}},
+                        "is not a video file (looks like " + first_name(format->name) + ")");
+        }
+        if (known < wanted) break;
+    }
+    throw Error(ErrorCode::unsupported, {path, {}, {}}, "is not a video file of a known kind");
+}
+
+std::string name_or_unknown(const char* name) {
+    return name ? name : "unknown";
+}
+
+}  // namespace
+
+std::string demuxer_of_extension(const std::filesystem::path& path) {
+    std::string extension = path.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    if (extension == ".mp4" || extension == ".mov" || extension == ".m4v") return "mov";
+    if (extension == ".mkv" || extension == ".webm") return "matroska";
+    if (extension == ".avi") return "avi";
+    return {};
+}
+
+std::string probe_container(std::span<const uint8_t> head, std::string* other) {
+    capture_libav_log();
+    int score = 0;
+    const AVInputFormat* format = probe(head, score);
+    if (!format || score < kLeastScore) return {};
+    std::string name = first_name(format->name);
+    if (allowed(name)) return name;
+    if (other) *other = name;
+    return {};
+}
+
+VideoStream describe_stream(const AVStream& stream, const AVCodecParameters& parameters) {
+    VideoStream described;
+    described.codec = avcodec_get_name(parameters.codec_id);
+    described.width = parameters.width;
+    described.height = parameters.height;
+    described.codec_tag = parameters.codec_tag;
+    described.bits_per_sample = parameters.bits_per_coded_sample;
+    if (const char* format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(parameters.format))) {
+        described.pixel_format = format;
+    }
+    described.color_range = name_or_unknown(av_color_range_name(parameters.color_range));
+    described.color_space = name_or_unknown(av_color_space_name(parameters.color_space));
+    if (stream.time_base.num > 0 && stream.time_base.den > 0) {
+        described.time_base_num = stream.time_base.num;
+        described.time_base_den = stream.time_base.den;
+    }
+    for (const AVRational rate : {stream.avg_frame_rate, stream.r_frame_rate}) {
+        if (described.frame_rate == 0 && rate.num > 0 && rate.den > 0) described.frame_rate = av_q2d(rate);
+    }
+    if (parameters.extradata_size > 0) {
+        described.extradata.assign(parameters.extradata, parameters.extradata + parameters.extradata_size);
+    }
+    return described;
+}
+
+Demuxer::Demuxer(const std::filesystem::path& path, const std::string& forced)
+    : path_(path.string()), file_(file_system().open(path, OpenMode::read)), input_(*file_) {
+    capture_libav_log();
+    clear_libav_message();
+    open(input_format_for(*file_, path_, forced), !forced.empty());
+}
+
+void Demuxer::open(const AVInputFormat* input_format, bool forced) {
+    container_ = first_name(input_format->name);
+    AVFormatContext* context = avformat_alloc_context();
+    if (!context) throw Error(ErrorCode::internal, "out of memory for a video file");
+    context->pb = input_.io();
+    context->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_NOFILLIN;
+    context->io_open = refuse_to_open;
+    OptionDictionary options;
+    options.set("protocol_whitelist", "");
+    const int opened = avformat_open_input(&context, nullptr, input_format, options.get());
+    input_.rethrow();
+    if (opened < 0) throw libav_error(opened, path_, "read it as a " + container_ + " file");
+    format_.reset(context);
+
+    stream_index_ = choose_stream();
+    if (stream_index_ < 0 || format_->streams[stream_index_]->codecpar->width <= 0) {
+        const int found = avformat_find_stream_info(format_.get(), nullptr);
+        input_.rethrow();
+        if (found < 0) throw libav_error(found, path_, "find its video stream");
+        stream_index_ = choose_stream();
+    }
+    if (stream_index_ < 0) {
+        throw Error(forced ? ErrorCode::corrupt : ErrorCode::unsupported, {path_, {}, {}}, "holds no video stream");
+    }
+    for (unsigned i = 0; i < format_->nb_streams; ++i) {
+        format_->streams[i]->discard = static_cast<int>(i) == stream_index_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    }
+    if (parameters().codec_id == AV_CODEC_ID_MPEG4 && container_ == "avi") unpack_pictures();
+    stream_ = describe_stream(*format_->streams[stream_index_], parameters());
+}
+
+/// DivX and its relatives put two pictures in one AVI packet and an empty one in the next.
+void Demuxer::unpack_pictures() {
+    const AVBitStreamFilter* unpacker = av_bsf_get_by_name("mpeg4_unpack_bframes");
+    AVBSFContext* filter = nullptr;
+    if (!unpacker || av_bsf_alloc(unpacker, &filter) < 0) {
+        throw Error(ErrorCode::unsupported, {path_, {}, {}}, "this FFmpeg cannot unpack MPEG-4 video of AVI files");
+    }
+    UniqueFilter opened(filter);
+    const AVStream& stream = *format_->streams[stream_index_];
+    opened->time_base_in = stream.time_base;
+    int result = avcodec_parameters_copy(opened->par_in, stream.codecpar);
+    if (result >= 0) result = av_bsf_init(opened.get());
+    if (result < 0) throw libav_error(result, path_, "unpack its MPEG-4 video");
+    filter_ = std::move(opened);
+}
+
+const AVCodecParameters& Demuxer::parameters() const {
+    return filter_ ? *filter_->par_out : *format_->streams[stream_index_]->codecpar;
+}
+
+int Demuxer::choose_stream() const {
+    for (unsigned i = 0; i < format_->nb_streams; ++i) {
+        const AVStream& stream = *format_->streams[i];
+        if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO || stream.codecpar->codec_id == AV_CODEC_ID_NONE)
+            continue;
+        if (!(stream.disposition & AV_DISPOSITION_ATTACHED_PIC)) return static_cast<int>(i);
+    }
+    return -1;
+}
+
+bool Demuxer::next(AVPacket& packet) {
+    for (;;) {
+        av_packet_unref(&packet);
+        if (filter_ && av_bsf_receive_packet(filter_.get(), &packet) >= 0) {
+            if (packet.size > 0) return true;
+            continue;
+        }
+        const int result = av_read_frame(format_.get(), &packet);
+        input_.rethrow();
+        if (result < 0) return false;
+        if (filter_ && packet.stream_index == stream_index_ && packet.size > 0) {
+            if (av_bsf_send_packet(filter_.get(), &packet) < 0) return false;
+            continue;
+        }
+        // An empty packet would tell a decoder that the stream has ended; in AVI it repeats the last picture.
+        if (packet.stream_index == stream_index_ && packet.size > 0) return true;
+    }
+}
+
+std::optional<double> Demuxer::creation_time() const {
+    const AVDictionaryEntry* entry = av_dict_get(format_->metadata, "creation_time", nullptr, 0);
+    if (!entry) entry = av_dict_get(format_->streams[stream_index_]->metadata, "creation_time", nullptr, 0);
+    return entry ? parse_utc(entry->value) : std::nullopt;
+}
+
+}  // namespace reelstore

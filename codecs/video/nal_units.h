@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace reelstore {
+
+/// What a packet of an inter-frame codec means for random access.
+struct PacketNature {
+    bool key = false;         ///< a decoder can start here
+    bool disposable = false;  ///< no other frame refers to it
+    bool hidden = false;      ///< gives no picture of its own
+};
+
+/// Looks into packets of one stream, because the flags that containers give are often wrong.
+class PacketInspector {
+public:
+    /// `codec` is FFmpeg's name; `extradata` the container's configuration record, or the parameter sets in Annex B
+    /// form.
+    PacketInspector(std::string codec, std::span<const uint8_t> extradata);
+
+    /// `flagged` is what the container says; it is trusted for codecs that are not looked into. Never throws: what
+    /// cannot be parsed is no key packet and not disposable.
+    PacketNature inspect(std::span<const uint8_t> packet, PacketNature flagged) const;
+
+private:
+    PacketNature inspect_h264(std::span<const uint8_t> packet) const;
+    PacketNature inspect_hevc(std::span<const uint8_t> packet) const;
+    PacketNature inspect_mpeg4(std::span<const uint8_t> packet) const;
+    std::vector<std::span<const uint8_t>> units(std::span<const uint8_t> packet) const;
+
+    std::string codec_;
+    int length_bytes_ = 0;  ///< of the size in front of each NAL unit; 0 for Annex B
+};
+
+/// The NAL units of an Annex B byte stream (start codes 00 00 01), without start codes and trailing zeros.
+std::vector<std::span<const uint8_t>> split_annex_b(std::span<const uint8_t> stream);
+/// The same units, each behind its size in four bytes, as ISO/IEC 14496-15 stores a sample.
+std::vector<uint8_t> length_prefixed(std::span<const uint8_t> annex_b);
+/// The AVCDecoderConfigurationRecord ("avcC", ISO/IEC 14496-15) of H.264 parameter sets in Annex B form, for 8-bit
+/// video with the given chroma_format_idc (0 gray, 1 4:2:0, 2 4:2:2, 3 4:4:4). Throws Error(internal) when a set is
+/// missing.
+std::vector<uint8_t> make_avc_configuration(std::span<const uint8_t> annex_b, int chroma_format);
+
+}  // namespace reelstore

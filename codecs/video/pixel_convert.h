@@ -1,0 +1,76 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <opencv2/core/mat.hpp>
+
+#include "base/pixel_type.h"
+#include "codecs/packet_table.h"
+#include "codecs/video/libav.h"
+
+namespace reelstore {
+
+/// Whether luma uses all of 0..255: by the frame's tag, by its format, or because its format knows no other way.
+bool is_full_range(const AVFrame& frame);
+/// FFmpeg's name of a pixel format, with the yuvj formats under their plain names.
+std::string plain_pixel_format(AVPixelFormat format);
+/// Writes into `stream` what a decoded frame shows: size, pixel format, range, matrix.
+void describe_picture(const AVFrame& frame, VideoStream& stream);
+/// Whether the format has no colour ("gray"); false for unknown names.
+bool is_gray_format(const std::string& pixel_format);
+
+/// Bits of a sample of the first component (8 for most); 0 for unknown names.
+int sample_bits(const std::string& pixel_format);
+
+/// Why images of this type cannot be encoded as video; empty when they can.
+std::optional<std::string> refuses_pixels(const ImageType& type);
+
+/// Decoded frames to images. Keeps FFmpeg's scaler between frames of the same kind; used by one thread at a time.
+class FrameToImage {
+public:
+    /// An image of its own memory, rows without padding. `type` is 8-bit gray or BGR, or 16-bit gray for frames of gray
+    /// formats of 9 to 16 bits, whose values are kept as they are. The frame may be larger by the padding to even
+    /// sizes, which is cut off. 8-bit gray is the luma plane itself, brought to full range; colour is converted with
+    /// the matrix and range of the frame, BT.601 where it does not say, as OpenCV does. Throws Error(wrong_type) when
+    /// sizes or types do not fit and Error(unsupported) when FFmpeg cannot convert the format. Errors carry no path.
+    cv::Mat convert(const AVFrame& frame, const ImageType& type);
+
+private:
+    cv::Mat to_bgr(const AVFrame& frame);
+
+    UniqueScaler scaler_;
+    int width_ = 0;
+    int height_ = 0;
+    int format_ = AV_PIX_FMT_NONE;
+    int matrix_ = -1;
+    bool full_range_ = false;
+};
+
+/// Images to frames for an encoder: full range, BT.601, sizes padded to even by repeating the last row and column. Used
+/// by one thread at a time.
+class ImageToFrame {
+public:
+    /// `type` is 8-bit gray or BGR; `format` an 8-bit planar YUV or gray format. Gray images become the luma plane
+    /// exactly.
+    ImageToFrame(const ImageType& type, AVPixelFormat format);
+
+    /// A frame of its own memory. `image` has the type given to the constructor.
+    UniqueFrame convert(const cv::Mat& image);
+
+    int width() const { return width_; }
+    int height() const { return height_; }
+
+private:
+    void copy_luma(const cv::Mat& image, AVFrame& frame) const;
+    void convert_colour(const cv::Mat& image, AVFrame& frame);
+
+    ImageType type_;
+    AVPixelFormat format_;
+    int width_;   ///< even
+    int height_;  ///< even
+    UniqueScaler scaler_;
+    cv::Mat padded_;
+};
+
+}  // namespace reelstore

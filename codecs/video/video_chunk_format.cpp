@@ -1,0 +1,152 @@
+#include "codecs/video/video_chunk_format.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "codecs/video/decoder.h"
+#include "codecs/video/demuxer.h"
+#include "codecs/video/encoder.h"
+#include "codecs/video/packet_scan.h"
+#include "codecs/video/pixel_convert.h"
+#include "codecs/video/video_writer.h"
+
+namespace reelstore {
+
+namespace {
+
+class VideoChunkReader : public ChunkReader {
+public:
+    VideoChunkReader(const std::filesystem::path& path, const ImageType& type, std::shared_ptr<const PacketTable> table)
+        : path_(path), type_(type), demuxer_(demuxer_of_extension(path)), table_(std::move(table)) {
+        if (demuxer_.empty()) {
+            throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                        "video chunks are .mp4 .mov .m4v .mkv .webm .avi files");
+        }
+    }
+
+    cv::Mat read(int64_t position) override {
+        if (position < 0) {
+            throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}},
+                        "has no frame " + std::to_string(position));
+        }
+        const bool given = table_ != nullptr && !scanned_;
+        try {
+            return read_from_table(position);
+        } catch (const Error& error) {
+            const bool may_be_stale = error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found;
+            if (!given || scanned_ || !may_be_stale || !replace_table()) throw;
+        }
+        return read_from_table(position);
+    }
+
+    std::optional<int64_t> frame_count() override { return known_table().frame_count(); }
+
+    const PacketTable* packet_table() override { return &known_table(); }
+
+    DecodeCounters counters() const override {
+        DecodeCounters counters = earlier_;
+        if (decoder_) counters += decoder_->counters();
+        return counters;
+    }
+
+private:
+    const PacketTable& known_table() {
+        if (!table_) table_ = scan();
+        return *table_;
+    }
+
+    std::shared_ptr<const PacketTable> scan() {
+        scanned_ = true;
+        ++earlier_.demux_scans;
+        VideoScan scan = scan_packets(path_, demuxer_);
+        earlier_.bytes_read += scan.bytes_read;
+        return std::make_shared<const PacketTable>(std::move(scan.table));
+    }
+
+    cv::Mat read_from_table(int64_t position) {
+        const int64_t count = known_table().frame_count();
+        if (position >= count) {
+            throw Error(ErrorCode::not_found, {path_.string(), {}, {}},
+                        "has no frame at position " + std::to_string(position) + "; it holds " + std::to_string(count) +
+                            (count == 1 ? " frame" : " frames"));
+        }
+        if (!decoder_) decoder_ = std::make_unique<VideoDecoder>(path_, table_);
+        const AVFrame& frame = decoder_->read(position);
+        try {
+            return converter_.convert(frame, type_);
+        } catch (const Error& error) {
+            throw error.at({path_.string(), {}, {}});
+        }
+    }
+
+    /// True when a scan gives another table than the one in use, which it then replaces.
+    bool replace_table() {
+        std::shared_ptr<const PacketTable> fresh;
+        try {
+            fresh = scan();
+        } catch (const Error&) {
+            return false;
+        }
+        if (fresh->packets == table_->packets && fresh->stream.extradata == table_->stream.extradata) return false;
+        earlier_ = counters();
+        decoder_.reset();
+        table_ = std::move(fresh);
+        return true;
+    }
+
+    std::filesystem::path path_;
+    ImageType type_;
+    std::string demuxer_;
+    std::shared_ptr<const PacketTable> table_;
+    bool scanned_ = false;
+    std::unique_ptr<VideoDecoder> decoder_;
+    FrameToImage converter_;
+    DecodeCounters earlier_;  ///< of scans and of decoders already closed
+};
+
+}  // namespace
+
+std::unique_ptr<ChunkReader> open_video_chunk(const std::filesystem::path& path, const ImageType& type,
+                                              std::shared_ptr<const PacketTable> table) {
+    return std::make_unique<VideoChunkReader>(path, type, std::move(table));
+}
+
+VideoChunkFormat::VideoChunkFormat(std::string name, std::vector<std::string> aliases, std::string extension,
+                                   std::string encoder, std::string muxer)
+    : encoders_({std::move(encoder)}), muxer_(std::move(muxer)) {
+    info_.name = std::move(name);
+    info_.aliases = std::move(aliases);
+    info_.kind = ChunkKind::file;
+    info_.extension = std::move(extension);
+    info_.video = true;
+    info_.types = "uint8 gray and BGR; odd sizes are padded to even ones";
+    info_.unavailable = encoder_unavailable(encoders_.front());
+    info_.options = encoder_option_list(encoders_);
+}
+
+std::optional<std::string> VideoChunkFormat::refuses(const ImageType& type) const {
+    return refuses_pixels(type);
+}
+
+ImageType VideoChunkFormat::recorded_type(const ImageType& type) const {
+    ImageType recorded = type;
+    recorded.height += recorded.height % 2;
+    recorded.width += recorded.width % 2;
+    return recorded;
+}
+
+void VideoChunkFormat::check_options(const CodecOptions& options) const {
+    parse_encoder_options(options, encoders_);
+}
+
+std::unique_ptr<ChunkWriter> VideoChunkFormat::create(const std::filesystem::path& path, const ImageType& type,
+                                                      const CodecOptions& options) const {
+    return std::make_unique<VideoWriter>(path, muxer_, type, parse_encoder_options(options, encoders_));
+}
+
+std::unique_ptr<ChunkReader> VideoChunkFormat::open(const std::filesystem::path& path, const ImageType& type,
+                                                    std::shared_ptr<const PacketTable> table) const {
+    return open_video_chunk(path, type, std::move(table));
+}
+
+}  // namespace reelstore

@@ -1,0 +1,58 @@
+-- The index of a store: STORE/index.sqlite. This file is the schema; the library creates the database from it.
+-- spec/format.md says what the columns mean to a reader.
+
+PRAGMA application_id = 1382831700;  -- 'RlsT'
+PRAGMA user_version = 1;
+
+-- Facts about the store as a whole. Keys: uuid (equal to metadata.yaml's), writer (program that made it), state ('open'
+-- until the writer has closed the store, then 'closed').
+CREATE TABLE store (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One row a chunk, in order of frame_index. Minimum, maximum and order are of the frames committed so far.
+CREATE TABLE chunks (
+    chunk             INTEGER PRIMARY KEY,      -- number in the name of its file or folder
+    first_index       INTEGER NOT NULL UNIQUE,  -- frame_index of its first frame
+    frame_count       INTEGER NOT NULL,
+    number_min        INTEGER,                  -- NULL while empty
+    number_max        INTEGER,
+    numbers_ascending INTEGER NOT NULL,         -- 1: no number is smaller than the one before
+    time_min          REAL,                     -- NULL while empty or without any time
+    time_max          REAL,
+    times_ascending   INTEGER NOT NULL,         -- 1: every frame has a time and none is before the previous one
+    state             TEXT NOT NULL CHECK (state IN ('open', 'closed')),
+    media_bytes       INTEGER NOT NULL,         -- encoded bytes in the chunk's media
+    stream            TEXT                      -- video: what a decoder needs, as JSON
+);
+
+-- One row a frame.
+CREATE TABLE frames (
+    frame_index     INTEGER PRIMARY KEY,  -- 0, 1, 2... in order of writing
+    frame_number    INTEGER NOT NULL,     -- the camera's; may repeat, go down, have holes
+    frame_time      REAL,                 -- seconds, normally since the Unix epoch; NULL only in foreign stores
+    chunk           INTEGER NOT NULL,     -- position in the chunk = frame_index - chunks.first_index
+    byte_offset     INTEGER,              -- video: the frame's encoded bytes in the chunk's file
+    byte_size       INTEGER,
+    packet_flags    INTEGER,              -- video: 1 = a decoder can start here, 2 = no other frame needs it
+    packet_pts      INTEGER,              -- video: time stamp in units of stream.time_base
+    decode_position INTEGER               -- video: place in decode order; NULL when equal to the position in the chunk
+);
+
+-- Records tied to frames, in order of writing. data is a JSON object with the user's keys only.
+CREATE TABLE extra_data (
+    record_id   INTEGER PRIMARY KEY,
+    frame_index INTEGER NOT NULL,
+    data        TEXT NOT NULL
+);
+CREATE INDEX extra_data_frame ON extra_data (frame_index);
+
+-- What happened besides frames: kind is a word from spec/registry.md, detail a JSON object.
+CREATE TABLE events (
+    event_id    INTEGER PRIMARY KEY,
+    time        REAL NOT NULL,            -- seconds since the Unix epoch
+    kind        TEXT NOT NULL,
+    frame_index INTEGER,                  -- the last frame before it, NULL if none
+    detail      TEXT NOT NULL
+);

@@ -1,0 +1,376 @@
+#include "store/frame_index.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "store/frame_search.h"
+#include "store/schema.h"
+
+namespace reelstore {
+
+namespace {
+
+constexpr int64_t kKeyFlag = 1;
+constexpr int64_t kDisposableFlag = 2;
+
+void write_header(const Database& database, const std::string& uuid) {
+    Transaction transaction(database);
+    database.execute(kIndexSchema);
+    Statement insert = database.prepare("INSERT INTO store (key, value) VALUES (?1, ?2)");
+    insert.bind(1, "uuid").bind(2, uuid).run();
+    insert.bind(1, "writer").bind(2, "reelstore").run();
+    insert.bind(1, "state").bind(2, "open").run();
+    transaction.commit();
+}
+
+void check_header(const Database& database, const std::string& uuid) {
+    const ErrorPlace place{database.path(), {}, {}};
+    if (database.query_int64("PRAGMA application_id") != kIndexApplicationId) {
+        throw Error(ErrorCode::corrupt, place, "not the index of a store");
+    }
+    const int64_t version = database.query_int64("PRAGMA user_version").value_or(0);
+    if (version > kIndexVersion) {
+        throw Error(ErrorCode::unsupported, place, fmt::format("the index has version {}; this version of reelstore reads up to {}", version, kIndexVersion));
+    }
+    const std::string own = database.query_text("SELECT value FROM store WHERE key = 'uuid'").value_or("");
+    if (own != uuid) throw Error(ErrorCode::corrupt, place, "the index belongs to another store (its uuid differs from metadata.yaml)");
+}
+
+}  // namespace
+
+/// Prepared once: preparing costs more than a lookup.
+struct FrameIndex::Statements {
+    explicit Statements(const Database& database)
+        : row(database.prepare("SELECT frame_number, frame_time, chunk FROM frames WHERE frame_index = ?1")) {}
+    Statement row;
+    std::optional<Statement> insert;
+    std::optional<Statement> extra;
+};
+
+FrameIndex::FrameIndex(std::unique_ptr<Database> database)
+    : database_(std::move(database)), statements_(std::make_unique<Statements>(*database_)) {
+    load_chunks();
+}
+
+FrameIndex::~FrameIndex() = default;
+
+std::unique_ptr<FrameIndex> FrameIndex::create(const std::filesystem::path& path, const std::string& uuid) {
+    auto database = std::make_unique<Database>(path, Database::Mode::create);
+    write_header(*database, uuid);
+    return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
+}
+
+std::unique_ptr<FrameIndex> FrameIndex::create_in_memory(const std::filesystem::path& store, const std::string& uuid) {
+    auto database = std::make_unique<Database>(store, Database::Mode::memory);
+    write_header(*database, uuid);
+    return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
+}
+
+std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, const std::string& uuid, Database::Mode mode) {
+    auto database = std::make_unique<Database>(path, mode);
+    check_header(*database, uuid);
+    return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
+}
+
+void FrameIndex::load_chunks() {
+    Statement select = database_->prepare(
+        "SELECT chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, "
+        "times_ascending, state, media_bytes, stream FROM chunks ORDER BY first_index");
+    int64_t expected = 0;
+    while (select.step()) {
+        ChunkRow chunk;
+        chunk.chunk = select.column_int64(0);
+        chunk.first_index = select.column_int64(1);
+        chunk.frame_count = select.column_int64(2);
+        if (chunk.chunk < 0 || chunk.first_index != expected || chunk.frame_count < 0) {
+            throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}}, "the index contradicts itself; run `store index` to rebuild it");
+        }
+        expected += chunk.frame_count;
+        chunk.number_min = select.column_int64(3);
+        chunk.number_max = select.column_int64(4);
+        chunk.numbers_ascending = select.column_int64(5) != 0;
+        if (!select.is_null(6)) chunk.time_min = select.column_double(6);
+        if (!select.is_null(7)) chunk.time_max = select.column_double(7);
+        chunk.times_ascending = select.column_int64(8) != 0;
+        chunk.closed = select.column_text(9) == "closed";
+        chunk.media_bytes = static_cast<uint64_t>(select.column_int64(10));
+        if (!select.is_null(11)) {
+            try {
+                chunk.stream = VideoStream::from_json(Json::parse(select.column_text(11)));
+            } catch (const std::exception& error) {
+                throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}}, fmt::format("damaged stream parameters: {}", error.what()));
+            }
+        }
+        chunks_.push_back(std::move(chunk));
+    }
+}
+
+int64_t FrameIndex::frame_count() const {
+    return chunks_.empty() ? 0 : chunks_.back().first_index + chunks_.back().frame_count;
+}
+
+const ChunkRow* FrameIndex::find_chunk(int64_t chunk) const {
+    const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == chunk; });
+    return found == chunks_.end() ? nullptr : &*found;
+}
+
+std::optional<FrameRow> FrameIndex::row(int64_t index) const {
+    if (index < 0 || index >= frame_count()) return std::nullopt;
+    const auto behind = std::upper_bound(chunks_.begin(), chunks_.end(), index,
+                                         [](int64_t i, const ChunkRow& chunk) { return i < chunk.first_index; });
+    const ChunkRow& chunk = *std::prev(behind);
+    Statement& select = statements_->row;
+    select.reset();
+    select.bind(1, index);
+    if (!select.step()) {
+        throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, index}, "the frame's row is missing; run `store index` to rebuild the index");
+    }
+    FrameRow row{index, select.column_int64(0), select.column_double(1), chunk.chunk, index - chunk.first_index};
+    select.reset();
+    return row;
+}
+
+std::optional<FrameRow> FrameIndex::find_number(int64_t number, Match match) const {
+    const std::optional<int64_t> index = search_frames(NumberColumn(*this), number, match);
+    return index ? row(*index) : std::nullopt;
+}
+
+std::optional<FrameRow> FrameIndex::find_time(double time, Match match) const {
+    const std::optional<int64_t> index = search_frames(TimeColumn(*this), time, match);
+    return index ? row(*index) : std::nullopt;
+}
+
+void FrameIndex::visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const {
+    last = std::min(last, frame_count());
+    for (const ChunkRow& chunk : chunks_) {
+        const int64_t from = std::max(first, chunk.first_index);
+        const int64_t to = std::min(last, chunk.first_index + chunk.frame_count);
+        if (from >= to) continue;
+        Statement select = database_->prepare(
+            "SELECT frame_index, frame_number, frame_time FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
+        select.bind(1, from).bind(2, to);
+        while (select.step()) {
+            const int64_t index = select.column_int64(0);
+            if (!visit({index, select.column_int64(1), select.column_double(2), chunk.chunk, index - chunk.first_index})) return;
+        }
+    }
+}
+
+std::optional<std::pair<int64_t, int64_t>> FrameIndex::number_range() const {
+    std::optional<std::pair<int64_t, int64_t>> range;
+    for (const ChunkRow& chunk : chunks_) {
+        if (chunk.frame_count == 0) continue;
+        if (!range) range.emplace(chunk.number_min, chunk.number_max);
+        range->first = std::min(range->first, chunk.number_min);
+        range->second = std::max(range->second, chunk.number_max);
+    }
+    return range;
+}
+
+std::optional<std::pair<double, double>> FrameIndex::time_range() const {
+    std::optional<std::pair<double, double>> range;
+    for (const ChunkRow& chunk : chunks_) {
+        if (!chunk.time_min || !chunk.time_max) continue;
+        if (!range) range.emplace(*chunk.time_min, *chunk.time_max);
+        range->first = std::min(range->first, *chunk.time_min);
+        range->second = std::max(range->second, *chunk.time_max);
+    }
+    return range;
+}
+
+std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number) const {
+    const ChunkRow* chunk = find_chunk(chunk_number);
+    if (!chunk || !chunk->stream || chunk->frame_count == 0) return nullptr;
+    auto table = std::make_shared<PacketTable>();
+    table->stream = *chunk->stream;
+    const auto count = static_cast<size_t>(chunk->frame_count);
+    table->packets.resize(count);
+    table->display_order.assign(count, std::numeric_limits<uint32_t>::max());
+    std::vector<bool> taken(count, false);
+    Statement select = database_->prepare(
+        "SELECT frame_index, byte_offset, byte_size, packet_flags, packet_pts, decode_position FROM frames "
+        "WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
+    select.bind(1, chunk->first_index).bind(2, chunk->first_index + chunk->frame_count);
+    size_t rows = 0;
+    while (select.step()) {
+        if (select.is_null(1) || select.is_null(2)) return nullptr;
+        const int64_t position = select.column_int64(0) - chunk->first_index;
+        const int64_t decode_position = select.is_null(5) ? position : select.column_int64(5);
+        // Frames still in the encoder leave a gap in decode order while recording: then the table is not complete.
+        if (decode_position < 0 || decode_position >= chunk->frame_count || taken[static_cast<size_t>(decode_position)]) return nullptr;
+        if (select.column_int64(1) < 0 || select.column_int64(2) < 0) return nullptr;
+        taken[static_cast<size_t>(decode_position)] = true;
+        Packet& packet = table->packets[static_cast<size_t>(decode_position)];
+        packet.offset = static_cast<uint64_t>(select.column_int64(1));
+        packet.size = static_cast<uint32_t>(std::min<int64_t>(select.column_int64(2), std::numeric_limits<int32_t>::max()));
+        packet.key = (select.column_int64(3) & kKeyFlag) != 0;
+        packet.disposable = (select.column_int64(3) & kDisposableFlag) != 0;
+        packet.pts = select.column_int64(4);
+        table->display_order[static_cast<size_t>(position)] = static_cast<uint32_t>(decode_position);
+        ++rows;
+    }
+    return rows == count ? table : nullptr;
+}
+
+bool FrameIndex::closed() const {
+    return database_->query_text("SELECT value FROM store WHERE key = 'state'") == "closed";
+}
+
+bool FrameIndex::has_extra_data() const {
+    return database_->query_int64("SELECT 1 FROM extra_data LIMIT 1").has_value();
+}
+
+void FrameIndex::visit_extra_data(int64_t first, int64_t last, const std::function<bool(const ExtraDataRow&)>& visit) const {
+    Statement select = database_->prepare(
+        "SELECT frame_index, data FROM extra_data WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index, record_id");
+    select.bind(1, first).bind(2, last);
+    while (select.step()) {
+        if (!visit({select.column_int64(0), select.column_text(1)})) return;
+    }
+}
+
+void FrameIndex::save_summary(const ChunkRow& chunk) {
+    Statement update = database_->prepare(
+        "UPDATE chunks SET frame_count = ?2, number_min = ?3, number_max = ?4, numbers_ascending = ?5, time_min = ?6, "
+        "time_max = ?7, times_ascending = ?8, state = ?9, media_bytes = ?10, stream = ?11 WHERE chunk = ?1");
+    update.bind(1, chunk.chunk).bind(2, chunk.frame_count);
+    if (chunk.frame_count > 0) update.bind(3, chunk.number_min).bind(4, chunk.number_max);
+    update.bind(5, int64_t{chunk.numbers_ascending});
+    if (chunk.time_min) update.bind(6, *chunk.time_min);
+    if (chunk.time_max) update.bind(7, *chunk.time_max);
+    update.bind(8, int64_t{chunk.times_ascending}).bind(9, chunk.closed ? "closed" : "open");
+    update.bind(10, static_cast<int64_t>(chunk.media_bytes));
+    if (chunk.stream) update.bind(11, chunk.stream->to_json().dump());
+    update.run();
+}
+
+void FrameIndex::add_chunk(int64_t chunk, bool closed) {
+    ChunkRow row;
+    row.chunk = chunk;
+    row.first_index = frame_count();
+    row.closed = closed;
+    if (!chunks_.empty() && chunks_.back().frame_count == 0) {
+        // Two chunks cannot begin at the same frame; an empty one is forgotten.
+        database_->prepare("DELETE FROM chunks WHERE chunk = ?1").bind(1, chunks_.back().chunk).run();
+        chunks_.pop_back();
+    }
+    Statement insert = database_->prepare(
+        "INSERT INTO chunks (chunk, first_index, frame_count, numbers_ascending, times_ascending, state, media_bytes) "
+        "VALUES (?1, ?2, 0, 1, 1, ?3, 0)");
+    insert.bind(1, chunk).bind(2, row.first_index).bind(3, closed ? "closed" : "open").run();
+    chunks_.push_back(std::move(row));
+}
+
+void FrameIndex::add_frames(std::span<const NewFrame> frames) {
+    if (frames.empty()) return;
+    ChunkRow& chunk = chunks_.back();
+    if (!statements_->insert) {
+        statements_->insert = database_->prepare(
+            "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, packet_pts, "
+            "decode_position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    }
+    double last_time = -std::numeric_limits<double>::infinity();
+    int64_t last_number = std::numeric_limits<int64_t>::min();
+    if (chunk.frame_count > 0) {
+        const std::optional<FrameRow> last = row(chunk.first_index + chunk.frame_count - 1);
+        last_time = last->time;
+        last_number = last->number;
+    }
+    for (const NewFrame& frame : frames) {
+        Statement& insert = *statements_->insert;
+        insert.bind(1, chunk.first_index + chunk.frame_count).bind(2, frame.number).bind(3, frame.time).bind(4, chunk.chunk);
+        if (const std::optional<Packet>& packet = frame.stored.packet) {
+            insert.bind(5, static_cast<int64_t>(packet->offset)).bind(6, int64_t{packet->size});
+            insert.bind(7, (packet->key ? kKeyFlag : 0) | (packet->disposable ? kDisposableFlag : 0)).bind(8, packet->pts);
+            if (frame.stored.decode_position != frame.stored.position) insert.bind(9, frame.stored.decode_position);
+        }
+        insert.run();
+        if (chunk.frame_count == 0) {
+            chunk.number_min = chunk.number_max = frame.number;
+        } else {
+            chunk.number_min = std::min(chunk.number_min, frame.number);
+            chunk.number_max = std::max(chunk.number_max, frame.number);
+        }
+        chunk.numbers_ascending &= frame.number >= last_number;
+        last_number = frame.number;
+        if (std::isnan(frame.time)) {
+            chunk.times_ascending = false;
+        } else {
+            chunk.time_min = std::min(chunk.time_min.value_or(frame.time), frame.time);
+            chunk.time_max = std::max(chunk.time_max.value_or(frame.time), frame.time);
+            chunk.times_ascending &= frame.time >= last_time;
+            last_time = frame.time;
+        }
+        ++chunk.frame_count;
+        chunk.media_bytes += frame.stored.bytes;
+    }
+    save_summary(chunk);
+}
+
+void FrameIndex::set_stream(const VideoStream& stream) {
+    chunks_.back().stream = stream;
+    save_summary(chunks_.back());
+}
+
+void FrameIndex::close_chunk(int64_t number) {
+    const auto chunk = std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
+    if (chunk == chunks_.end()) return;
+    chunk->closed = true;
+    save_summary(*chunk);
+}
+
+void FrameIndex::set_closed(bool closed) {
+    database_->prepare("UPDATE store SET value = ?1 WHERE key = 'state'").bind(1, closed ? "closed" : "open").run();
+}
+
+void FrameIndex::add_extra_data(int64_t frame_index, const std::string& data) {
+    if (!statements_->extra) statements_->extra = database_->prepare("INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
+    statements_->extra->bind(1, frame_index).bind(2, data).run();
+}
+
+void FrameIndex::add_event(double time, const std::string& kind, std::optional<int64_t> frame_index, const std::string& detail) {
+    Statement insert = database_->prepare("INSERT INTO events (time, kind, frame_index, detail) VALUES (?1, ?2, ?3, ?4)");
+    insert.bind(1, time).bind(2, kind).bind(4, detail);
+    if (frame_index) insert.bind(3, *frame_index);
+    insert.run();
+}
+
+void FrameIndex::renumber(std::span<const int64_t> numbers) {
+    Statement update = database_->prepare("UPDATE frames SET frame_number = ?2 WHERE frame_index = ?1");
+    for (size_t i = 0; i < numbers.size(); ++i) update.bind(1, static_cast<int64_t>(i)).bind(2, numbers[i]).run();
+    for (ChunkRow& chunk : chunks_) {
+        if (chunk.first_index >= static_cast<int64_t>(numbers.size())) break;
+        chunk.numbers_ascending = true;
+        std::optional<int64_t> previous;
+        visit_rows(chunk.first_index, chunk.first_index + chunk.frame_count, [&](const FrameRow& row) {
+            chunk.number_min = previous ? std::min(chunk.number_min, row.number) : row.number;
+            chunk.number_max = previous ? std::max(chunk.number_max, row.number) : row.number;
+            if (previous && row.number < *previous) chunk.numbers_ascending = false;
+            previous = row.number;
+            return true;
+        });
+        save_summary(chunk);
+    }
+}
+
+void FrameIndex::use_write_ahead_log(bool on) {
+    // The statements of this connection must be at rest for the switch back.
+    statements_->row.reset();
+    if (on) {
+        database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+        return;
+    }
+    database_->execute("PRAGMA busy_timeout = 0");
+    try {
+        database_->execute("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;");
+    } catch (const Error& error) {
+        // Somebody is reading: the log stays until the last of them has gone.
+        if (error.code() != ErrorCode::locked) throw;
+    }
+}
+
+}  // namespace reelstore

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/sqlite.h"
+#include "codecs/chunk_format.h"
+
+namespace reelstore {
+
+/// How a number or time is matched when looking up a frame.
+enum class Match {
+    exact,     ///< equal
+    nearest,   ///< smallest distance; of two equally far the one with the lower frame_index
+    previous,  ///< the largest that is not above
+    next,      ///< the smallest that is not below
+};
+
+/// One row of the frame table.
+struct FrameRow {
+    int64_t index = 0;
+    int64_t number = 0;
+    double time = 0;       ///< NaN where a foreign store gave none
+    int64_t chunk = 0;
+    int64_t position = 0;  ///< in the chunk
+};
+
+/// Summary of one chunk; what lookups decide by before they look at frames.
+struct ChunkRow {
+    int64_t chunk = 0;
+    int64_t first_index = 0;
+    int64_t frame_count = 0;
+    int64_t number_min = 0;
+    int64_t number_max = 0;
+    bool numbers_ascending = true;
+    std::optional<double> time_min;
+    std::optional<double> time_max;
+    bool times_ascending = true;
+    bool closed = true;
+    uint64_t media_bytes = 0;
+    std::optional<VideoStream> stream;
+};
+
+/// A frame to be added: what the writer knows when its bytes are down.
+struct NewFrame {
+    int64_t number = 0;
+    double time = 0;
+    StoredFrame stored;
+};
+
+/// A record of extra data tied to a frame.
+struct ExtraDataRow {
+    int64_t frame_index = 0;
+    std::string data;  ///< JSON object with the user's keys
+};
+
+/// The frame table of a store (spec/schema.sql): index.sqlite, or the same tables in memory for a store without one.
+///
+/// Used by one thread at a time. Lookups decide by the chunk summaries (kept in memory, a few dozen bytes each), then search
+/// in one chunk by row id: nothing grows with the number of frames. Where numbers repeat, the frame with the lowest
+/// frame_index counts; frames without a time are never found by time.
+class FrameIndex {
+public:
+    static std::unique_ptr<FrameIndex> create(const std::filesystem::path& path, const std::string& uuid);
+    static std::unique_ptr<FrameIndex> create_in_memory(const std::filesystem::path& store, const std::string& uuid);
+    /// Opens an existing index. Throws Error(unsupported) when a newer version wrote it, Error(corrupt) when it is not an
+    /// index, is damaged or belongs to the store with another uuid.
+    static std::unique_ptr<FrameIndex> open(const std::filesystem::path& path, const std::string& uuid,
+                                            Database::Mode mode = Database::Mode::read_only);
+    ~FrameIndex();
+
+    // Reading
+    int64_t frame_count() const;
+    const std::vector<ChunkRow>& chunks() const { return chunks_; }
+    /// Null when there is no such chunk.
+    const ChunkRow* find_chunk(int64_t chunk) const;
+    /// Nothing outside 0..frame_count()-1.
+    std::optional<FrameRow> row(int64_t index) const;
+    std::optional<FrameRow> find_number(int64_t number, Match match) const;
+    std::optional<FrameRow> find_time(double time, Match match) const;
+    /// Calls `visit` for the rows first..last-1 in order; stops when it returns false.
+    void visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const;
+    /// Smallest and largest number and time; nothing in an empty store (or one without times).
+    std::optional<std::pair<int64_t, int64_t>> number_range() const;
+    std::optional<std::pair<double, double>> time_range() const;
+    /// The packets of a video chunk, as recorded when it was written; null when they were not.
+    std::shared_ptr<const PacketTable> packet_table(int64_t chunk) const;
+    /// False until the writer has closed the store.
+    bool closed() const;
+    bool has_extra_data() const;
+    /// Records of the frames first..last-1, in order of frame, then of writing.
+    void visit_extra_data(int64_t first, int64_t last, const std::function<bool(const ExtraDataRow&)>& visit) const;
+
+    // Writing. Group calls in a Transaction on database().
+    const Database& database() const { return *database_; }
+    /// A new chunk behind all others.
+    void add_chunk(int64_t chunk, bool closed);
+    /// Appends frames to the last chunk, in order of position.
+    void add_frames(std::span<const NewFrame> frames);
+    /// Records the decoder parameters of the last chunk.
+    void set_stream(const VideoStream& stream);
+    void close_chunk(int64_t chunk);
+    /// Records that no writer is at work any more, or that one is.
+    void set_closed(bool closed);
+    void add_extra_data(int64_t frame_index, const std::string& data);
+    void add_event(double time, const std::string& kind, std::optional<int64_t> frame_index, const std::string& detail);
+    /// Gives the frames 0..numbers.size()-1 these numbers.
+    void renumber(std::span<const int64_t> numbers);
+    /// Readers of a live store need write-ahead logging; a closed store is a single file.
+    void use_write_ahead_log(bool on);
+
+private:
+    explicit FrameIndex(std::unique_ptr<Database> database);
+    void load_chunks();
+    void save_summary(const ChunkRow& chunk);
+
+    std::unique_ptr<Database> database_;
+    std::vector<ChunkRow> chunks_;
+    struct Statements;
+    std::unique_ptr<Statements> statements_;
+};
+
+}  // namespace reelstore

@@ -1,0 +1,43 @@
+#include "store/selected_frames.h"
+
+#include <algorithm>
+
+namespace reelstore {
+
+namespace {
+
+constexpr int64_t kBlockRows = 4096;
+
+}  // namespace
+
+SelectedFrames::SelectedFrames(StoreReader& store, int64_t first, int64_t last, int64_t step,
+                               std::function<bool(const FrameRow&)> wanted)
+    : store_(store), info_(store.info()), next_row_(first), last_(std::min(last, store.frame_count())), step_(step), wanted_(std::move(wanted)) {
+    info_.frame_count.reset();
+    if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step - 1) / step : 0;
+}
+
+std::optional<Frame> SelectedFrames::next() {
+    while (place_ == block_.size()) {
+        if (next_row_ >= last_) return std::nullopt;
+        read_block();
+    }
+    return store_.at_index(block_[place_++]);
+}
+
+void SelectedFrames::read_block() {
+    block_.clear();
+    place_ = 0;
+    const int64_t end = std::min(last_, next_row_ + kBlockRows * step_);
+    if (!wanted_) {
+        for (; next_row_ < end; next_row_ += step_) block_.push_back(next_row_);
+        return;
+    }
+    store_.visit_rows(next_row_, end, [&](const FrameRow& row) {
+        if ((row.index - next_row_) % step_ == 0 && wanted_(row)) block_.push_back(row.index);
+        return true;
+    });
+    next_row_ += (end - next_row_ + step_ - 1) / step_ * step_;
+}
+
+}  // namespace reelstore

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/frame_source.h"
+#include "store/chunk_sidecar.h"
+#include "store/frame_index.h"
+#include "store/layout.h"
+#include "store/maintenance.h"
+#include "store/metadata.h"
+
+namespace reelstore {
+
+/// Whether the index can hold a packet table: every packet is a frame, and its bytes lie in one piece.
+bool recordable(const PacketTable& table);
+/// Rows for the frames of a chunk, with their packets where `table` is given and recordable.
+std::vector<NewFrame> new_frames(const ChunkSidecar& sidecar, const PacketTable* table);
+
+/// Fills an empty index with what the files of a store say: the frames of every chunk that has a sidecar, in order of chunk
+/// number. Chunks without one, or with a damaged one, are passed over and said in `warnings`.
+///
+/// With `scan_media`, the packet tables of video chunks are read from the media and recorded too. Call inside a transaction.
+void fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata, bool scan_media,
+                std::vector<std::string>& warnings, const ChunkProgress& progress = {});
+
+/// All extra data of a store from its files, in order of frame. Records of older stores are placed by their frame_number.
+/// Records that belong to no frame are passed over and said in `warnings`.
+std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const StoreLayout& layout,
+                                               std::vector<std::string>& warnings);
+
+}  // namespace reelstore

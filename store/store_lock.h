@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/file_system.h"
+
+namespace reelstore {
+
+/// Keeps other writers out of a store: STORE/.lock, flock()ed, with the holder's pid, host and start as JSON. Removed by the
+/// destructor; one left by a killed process does not lock anybody out.
+class StoreLock {
+public:
+    /// Throws Error(locked) naming the holder when another process has it.
+    explicit StoreLock(const std::filesystem::path& folder);
+    ~StoreLock();
+    StoreLock(const StoreLock&) = delete;
+    StoreLock& operator=(const StoreLock&) = delete;
+
+private:
+    std::filesystem::path path_;
+    std::unique_ptr<FileLock> lock_;
+};
+
+}  // namespace reelstore

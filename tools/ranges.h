@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace reelstore {
+
+/// Half-open range of frame indices with a step, cut to the frames there are.
+struct IndexRange {
+    int64_t first = 0;
+    int64_t last = 0;  ///< one behind the end
+    int64_t step = 1;
+
+    int64_t count() const { return last > first ? (last - first + step - 1) / step : 0; }
+};
+
+/// "A:B", "A:B:S", ":B", "A:", "I" (one frame); negative values count from the end. Throws UsageError.
+IndexRange parse_index_range(const std::string& text, int64_t frame_count);
+
+struct NumberRange {
+    std::optional<int64_t> first;
+    std::optional<int64_t> last;  ///< one behind the end
+
+    bool contains(int64_t number) const { return (!first || number >= *first) && (!last || number < *last); }
+};
+
+/// "A:B" of frame numbers, either side may be missing; values are numbers, so negative ones mean themselves.
+NumberRange parse_number_range(const std::string& text);
+
+struct TimeRange {
+    std::optional<double> first;
+    std::optional<double> last;  ///< one instant behind the end
+
+    bool contains(double time) const { return (!first || time >= *first) && (!last || time < *last); }
+};
+
+/// "T0..T1" of times (see parse_time()), either side may be missing.
+TimeRange parse_time_range(const std::string& text);
+
+/// Seconds, or ISO 8601 date and time (UTC unless it names a zone). Throws UsageError.
+double parse_time(const std::string& text);
+/// A whole number. Throws UsageError naming `what`.
+int64_t parse_integer(const std::string& text, const std::string& what);
+
+}  // namespace reelstore

@@ -1,0 +1,153 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/pipeline.h"
+#include "codecs/file_format.h"
+#include "filters/filter_table.h"
+#include "store/selected_frames.h"
+#include "tools/codec_options.h"
+#include "tools/console.h"
+#include "tools/frame_json.h"
+#include "tools/ranges.h"
+#include "tools/verb.h"
+
+namespace reelstore {
+
+namespace {
+
+/// Where the list of extracted frames goes: beside the file, or beside the folder of a pattern.
+std::filesystem::path list_path(const std::string& output) {
+    std::filesystem::path path = output;
+    if (!path.has_filename()) path = path.parent_path();
+    if (path.filename().string().find('{') != std::string::npos) path = path.parent_path();
+    path += ".frames.csv";
+    return path;
+}
+
+/// Passes frames on and writes a line for each.
+class ListingSink : public FrameSink {
+public:
+    ListingSink(FrameSink& sink, const std::filesystem::path& list) : sink_(sink), path_(list.string()), file_(path_) {
+        file_ << "output,index,number,time\n";
+    }
+    void write(const Frame& frame) override {
+        sink_.write(frame);
+        file_ << fmt::format("{},{},{},{}\n", position_++, frame.index, frame.number, exact_text(frame.time));
+    }
+    void close() override {
+        sink_.close();
+        file_.close();
+        if (!file_) throw Error(ErrorCode::io, {path_, {}, {}}, "cannot write the list of frames");
+    }
+
+private:
+    FrameSink& sink_;
+    std::string path_;
+    std::ofstream file_;
+    int64_t position_ = 0;
+};
+
+class ExtractVerb : public Verb {
+public:
+    std::string name() const override { return "extract"; }
+    std::string summary() const override { return "write frames of a store to images, a video or an array"; }
+    std::string examples() const override {
+        return "  store extract mystore frames/ --index 0:100:10\n"
+               "  store extract mystore 'frames/frame_{:06d}.tif' --number 6050:6060\n"
+               "  store extract mystore clip.mp4 --time 2026-11-20T09:00:00..2026-11-20T09:01:00\n"
+               "  store extract mystore stack.npy --index -50:\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("OUT", output_, "folder/, pattern such as 'out/frame_{:06d}.png', or file (.mp4 .mkv .avi .mov .npy ...)")->required();
+        CLI::Option_group* which = app.add_option_group("which frames (one of these; all if none)");
+        which->add_option("--index", index_, "places in the store A:B[:STEP]; negative values count from the end");
+        which->add_option("--number", number_, "the camera's numbers A:B");
+        which->add_option("--time", time_, "times T0..T1, in seconds or as dates (UTC unless they name a zone)");
+        which->require_option(0, 1);
+        app.add_option("--fps", frame_rate_, "frame rate of a video (default: the recording's)")->check(CLI::PositiveNumber);
+        app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")->allow_extra_args(false);
+        app.add_option("--filter", filters_, "filters, comma separated (gray, color; see `store formats`)");
+        app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
+        app.add_flag("--force", force_, "replace the output");
+    }
+    int run() override {
+        StoreReader store(store_, {.decode = !raw_});
+        print_notes(store.warnings());
+        SelectedFrames frames = select(store);
+        const std::vector<std::unique_ptr<Filter>> filters = make_filters(filters_);
+        remove_or_refuse(output_);
+        remove_or_refuse(list_path(output_));
+        SinkOptions options;
+        options.frame_rate = frame_rate_ > 0 ? std::optional(frame_rate_) : store.frame_rate();
+        options.codec = parse_codec_options(codec_);
+        const std::unique_ptr<FrameSink> sink = create_file_sink(output_, options);
+        ListingSink listing(*sink, list_path(output_));
+
+        const InterruptGuard interrupt;
+        ProgressBar bar("extracting");
+        PipelineOptions pipeline;
+        pipeline.keep_numbers = true;
+        pipeline.skip_damaged = true;
+        pipeline.progress = [&](const PipelineProgress& progress) { bar.update(progress.frames_written, progress.frames_expected); };
+        const PipelineResult result = run_pipeline(frames, filters, listing, pipeline, interrupt.token());
+        return report(result);
+    }
+
+private:
+    SelectedFrames select(StoreReader& store) const {
+        const int64_t all = store.frame_count();
+        if (!number_.empty()) {
+            return {store, 0, all, 1, [range = parse_number_range(number_)](const FrameRow& row) { return range.contains(row.number); }};
+        }
+        if (!time_.empty()) {
+            return {store, 0, all, 1, [range = parse_time_range(time_)](const FrameRow& row) { return range.contains(row.time); }};
+        }
+        const IndexRange range = parse_index_range(index_.empty() ? ":" : index_, all);
+        return {store, range.first, range.last, range.step};
+    }
+
+    void remove_or_refuse(const std::filesystem::path& path) const {
+        const FileStatus status = file_system().status(path);
+        if (status.kind == FileKind::missing) return;
+        const bool empty_folder = status.kind == FileKind::folder && file_system().list(path).empty();
+        if (empty_folder) return;
+        if (!force_) throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "exists already; --force replaces it");
+        if (status.kind == FileKind::folder) {
+            throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "is a folder with files in it; remove it yourself or choose another name");
+        }
+        file_system().remove(path);
+    }
+
+    int report(const PipelineResult& result) const {
+        fmt::print(stderr, "{} frames written to {}\n", result.frames_written, output_);
+        if (result.frames_damaged > 0) {
+            fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", result.frames_damaged, result.first_damage);
+        }
+        if (result.cancelled) return kExitInterrupted;
+        return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
+    }
+
+    std::string store_;
+    std::string output_;
+    std::string index_;
+    std::string number_;
+    std::string time_;
+    std::string filters_;
+    std::vector<std::string> codec_;
+    double frame_rate_ = 0;
+    bool raw_ = false;
+    bool force_ = false;
+};
+
+}  // namespace
+
+void add_verbs_extract(VerbTable& table) {
+    table.push_back(std::make_unique<ExtractVerb>());
+}
+
+}  // namespace reelstore

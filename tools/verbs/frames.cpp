@@ -1,0 +1,63 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "store/store_reader.h"
+#include "tools/console.h"
+#include "tools/frame_json.h"
+#include "tools/ranges.h"
+#include "tools/verb.h"
+
+namespace reelstore {
+
+namespace {
+
+class FramesVerb : public Verb {
+public:
+    std::string name() const override { return "frames"; }
+    std::string summary() const override { return "the frame table: index, number, time, chunk and position of every frame"; }
+    std::string examples() const override {
+        return "  store frames mystore --csv > frames.csv\n  store frames mystore --index -10: --json\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("--index", range_, "only the frames A:B[:STEP]; negative values count from the end");
+        CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line");
+        app.add_flag("--csv", csv_, "comma separated values with a heading")->excludes(json);
+    }
+    int run() override {
+        const StoreReader store(store_);
+        print_notes(store.warnings());
+        const IndexRange range = parse_index_range(range_, store.frame_count());
+        if (csv_) fmt::print("index,number,time,chunk,position\n");
+        if (!json_ && !csv_) fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
+        store.visit_rows(range.first, range.last, [&](const FrameRow& row) {
+            if ((row.index - range.first) % range.step == 0) print(row);
+            return true;
+        });
+        return kExitDone;
+    }
+
+private:
+    void print(const FrameRow& row) const {
+        if (json_) {
+            fmt::print("{}\n", to_json(row).dump());
+        } else if (csv_) {
+            fmt::print("{},{},{},{},{}\n", row.index, row.number, exact_text(row.time), row.chunk, row.position);
+        } else {
+            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", row.index, row.number, exact_text(row.time), row.chunk, row.position);
+        }
+    }
+
+    std::string store_;
+    std::string range_ = ":";
+    bool json_ = false;
+    bool csv_ = false;
+};
+
+}  // namespace
+
+void add_verbs_frames(VerbTable& table) {
+    table.push_back(std::make_unique<FramesVerb>());
+}
+
+}  // namespace reelstore

@@ -1,0 +1,126 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/npy.h"
+#include "codecs/image_codec.h"
+#include "codecs/pixel_hash.h"
+#include "store/store_reader.h"
+#include "tools/console.h"
+#include "tools/frame_json.h"
+#include "tools/match.h"
+#include "tools/ranges.h"
+#include "tools/verb.h"
+
+namespace reelstore {
+
+namespace {
+
+std::vector<uint8_t> raw_bytes(const cv::Mat& image) {
+    const cv::Mat packed = image.isContinuous() ? image : image.clone();
+    return {packed.data, packed.data + packed.total() * packed.elemSize()};
+}
+
+std::vector<uint8_t> file_bytes(const cv::Mat& image, const std::string& extension) {
+    if (extension == ".npy") return npy_from_image(image);
+    if (extension == ".raw") return raw_bytes(image);
+    return encode_image(image, extension);
+}
+
+class GetVerb : public Verb {
+public:
+    std::string name() const override { return "get"; }
+    std::string summary() const override { return "one frame by index, number or time"; }
+    std::string examples() const override {
+        return "  store get mystore --index 42 -o frame.png\n"
+               "  store get mystore --number 6056 --match nearest --json\n"
+               "  store get mystore --time 2026-11-20T09:21:30 -o - --as npy > frame.npy\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        CLI::Option_group* which = app.add_option_group("which frame (one of these)");
+        which->add_option("--index", index_, "place in the store; negative values count from the end");
+        which->add_option("--number", number_, "the camera's number");
+        which->add_option("--time", time_, "seconds, or a date such as 2026-11-20T09:21:30 (UTC unless it names a zone)");
+        which->require_option(1);
+        app.add_option("--match", match_, "exact, nearest, previous or next (default: exact for numbers, nearest for times)");
+        app.add_option("-o,--output", output_, "file to write (.png .npy .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
+        app.add_option("--as", as_, "kind of file for stdout: png, npy, jpg, tif, raw (default png)");
+        app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
+        app.add_flag("--force", force_, "overwrite the file");
+        app.add_flag("--json", json_, "print index, number, time, shape, dtype and the pixels' sha256");
+    }
+    int run() override {
+        StoreReader store(store_, {.decode = !raw_});
+        print_notes(store.warnings());
+        const std::optional<FrameRow> row = find(store);
+        if (!row) {
+            fmt::print(stderr, "store get: {}: no frame matches\n", store_);
+            return kExitFailed;
+        }
+        const Frame frame = store.at_index(row->index);
+        if (!output_.empty()) write(frame);
+        if (json_) print_json(frame);
+        if (output_.empty() && !json_) fmt::print("index {} number {} time {}: {}\n", frame.index, frame.number, exact_text(frame.time), ImageType::of(frame.image).text());
+        return kExitDone;
+    }
+
+private:
+    std::optional<FrameRow> find(const StoreReader& store) const {
+        if (!index_.empty()) {
+            const int64_t index = parse_integer(index_, "frame index");
+            return store.row(index < 0 ? index + store.frame_count() : index);
+        }
+        if (!number_.empty()) return store.find_number(parse_integer(number_, "frame number"), parse_match(match_, Match::exact));
+        return store.find_time(parse_time(time_), parse_match(match_, Match::nearest));
+    }
+
+    void write(const Frame& frame) const {
+        const bool to_stdout = output_ == "-";
+        if (to_stdout && json_) throw UsageError("--json and -o - both write to stdout; choose one");
+        const std::string extension = to_stdout ? "." + as_ : std::filesystem::path(output_).extension().string();
+        const std::vector<uint8_t> bytes = file_bytes(frame.image, extension);
+        if (to_stdout) {
+            if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) throw Error(ErrorCode::io, "cannot write to stdout");
+            return;
+        }
+        if (file_system().status(output_).kind != FileKind::missing && !force_) {
+            throw Error(ErrorCode::already_exists, {output_, {}, {}}, "exists already; --force overwrites it");
+        }
+        write_file_atomically(output_, bytes.data(), bytes.size());
+    }
+
+    static void print_json(const Frame& frame) {
+        const ImageType type = ImageType::of(frame.image);
+        Json facts;
+        facts["index"] = frame.index;
+        facts["number"] = frame.number;
+        facts["time"] = finite_or_null(frame.time);
+        facts["shape"] = type.shape();
+        facts["dtype"] = dtype_name(type.depth);
+        facts["sha256"] = pixel_sha256(frame.image);
+        fmt::print("{}\n", facts.dump());
+    }
+
+    std::string store_;
+    std::string index_;
+    std::string number_;
+    std::string time_;
+    std::string match_;
+    std::string output_;
+    std::string as_ = "png";
+    bool raw_ = false;
+    bool force_ = false;
+    bool json_ = false;
+};
+
+}  // namespace
+
+void add_verbs_get(VerbTable& table) {
+    table.push_back(std::make_unique<GetVerb>());
+}
+
+}  // namespace reelstore

@@ -1,0 +1,166 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/pipeline.h"
+#include "base/yaml.h"
+#include "filters/filter_table.h"
+#include "store/open_source.h"
+#include "store/layout.h"
+#include "store/store_writer.h"
+#include "tools/codec_options.h"
+#include "tools/console.h"
+#include "tools/verb.h"
+
+namespace reelstore {
+
+namespace {
+
+/// Frames a second of a source that has no times of its own.
+constexpr double kAssumedFrameRate = 25;
+
+/// Where the times of the saved frames come from: `source`, `now` or `fps:N`.
+class TimeRule {
+public:
+    TimeRule(const std::string& text, const SourceInfo& source) {
+        if (text == "now") {
+            kind_ = Kind::now;
+        } else if (text.starts_with("fps:")) {
+            kind_ = Kind::rate;
+            char* end = nullptr;
+            rate_ = std::strtod(text.c_str() + 4, &end);
+            if (*end != '\0' || !(rate_ > 0) || !std::isfinite(rate_)) throw UsageError("--time fps:N needs a rate above 0, not \"" + text + "\"");
+            start_ = now_utc();
+        } else if (text != "source") {
+            throw UsageError("--time must be source, now or fps:N, not \"" + text + "\"");
+        } else if (!source.has_times) {
+            kind_ = Kind::rate;
+            rate_ = source.frame_rate.value_or(kAssumedFrameRate);
+            print_note(fmt::format("{} has no times of its own; taken to be {:g} frames a second from 0 (--time fps:N or now)", source.name, rate_));
+        } else if (!source.times_are_absolute && source.creation_time) {
+            start_ = *source.creation_time;
+        }
+    }
+
+    double operator()(const Frame& frame) {
+        switch (kind_) {
+            case Kind::now: return now_utc();
+            case Kind::rate: return start_ + static_cast<double>(count_++) / rate_;
+            case Kind::source: break;
+        }
+        return start_ + frame.time;
+    }
+
+private:
+    enum class Kind { source, now, rate };
+    Kind kind_ = Kind::source;
+    double rate_ = 0;
+    double start_ = 0;
+    int64_t count_ = 0;
+};
+
+class SaveVerb : public Verb {
+public:
+    std::string name() const override { return "save"; }
+    std::string summary() const override { return "record a video, a folder of images, a store or a camera into a new store"; }
+    std::string examples() const override {
+        return "  store save video.avi mystore\n"
+               "  store save mystore copy --format png --start 100 --frames 50\n"
+               "  store save images/ mystore --format npy --time fps:30\n"
+               "  store save --source 0 mystore --format mjpeg/avi --chunk-frames 3000      (first camera, until Ctrl-C)\n"
+               "  store save video.mp4 mystore --set crf=15 --set gop=30 --meta genotype=wt --meta rig=3\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("PATHS", paths_, "[SOURCE] STORE: what to record, and the new store")->required()->expected(1, 2);
+        app.add_option("--source", source_, "what to record: a file, a folder, a store or a camera (0, /dev/video0); left out: the first camera");
+        app.add_option("--format", options_.format, "chunk format (default avc1/mp4; `store formats` lists them)");
+        app.add_option("--encoding", options_.encoding, "the images are raw in this layout (cv_bayerbg...)");
+        app.add_option("--chunk-frames", chunk_frames_, "frames in a chunk")->check(CLI::PositiveNumber);
+        app.add_option("--chunk-seconds", chunk_seconds_, "seconds in a chunk")->check(CLI::PositiveNumber);
+        app.add_option("--chunk-bytes", chunk_bytes_, "bytes in a chunk (K, M, G)")->transform(CLI::AsSizeValue(true));
+        app.add_option("--start", pipeline_.start, "first frame to record (default 0)")->check(CLI::NonNegativeNumber);
+        app.add_option("--frames", frames_, "frames to record at most")->check(CLI::NonNegativeNumber);
+        app.add_option("--step", pipeline_.step, "record every n-th frame (default 1)")->check(CLI::PositiveNumber);
+        app.add_option("--time", time_, "times of the frames: source (default), now, or fps:N");
+        app.add_flag("--realtime", pipeline_.realtime, "pace a file by its own times, as a camera would");
+        app.add_flag("--gray", gray_, "record in gray");
+        app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
+        app.add_option("--meta", user_, "KEY=VALUE of your own, kept in metadata.yaml")->allow_extra_args(false);
+        app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, gop=30; `store formats --options` lists them)")->allow_extra_args(false);
+        app.add_flag("--force", force_, "replace a store of this name");
+    }
+    int run() override {
+        if (paths_.size() == 2 && !source_.empty()) throw UsageError("give the source once: as SOURCE or as --source");
+        const std::string source_name = paths_.size() == 2 ? paths_[0] : source_;
+        const std::string store = paths_.back();
+        const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_});
+        TimeRule time(time_, source->info());
+        if (pipeline_.realtime && !source->info().has_times) throw UsageError("--realtime needs a source with times of its own");
+        fill_options(*source);
+        std::vector<std::unique_ptr<Filter>> filters = make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
+        check_store_options(options_);
+        if (force_) remove_old(store, source_name);
+        StoreWriter writer(store, options_);
+
+        const InterruptGuard interrupt;
+        ProgressBar bar("saving");
+        pipeline_.keep_numbers = source->info().has_numbers;
+        pipeline_.time = [&](const Frame& frame) { return time(frame); };
+        pipeline_.progress = [&](const PipelineProgress& progress) { bar.update(progress.frames_written, progress.frames_expected); };
+        const PipelineResult result = run_pipeline(*source, filters, writer, pipeline_, interrupt.token());
+        fmt::print(stderr, "{} frames saved to {}\n", result.frames_written, store);
+        return result.cancelled ? kExitInterrupted : kExitDone;
+    }
+
+private:
+    void fill_options(const FrameSource& source) {
+        if (chunk_frames_ > 0) options_.chunk_frames = chunk_frames_;
+        if (chunk_seconds_ > 0) options_.chunk_seconds = chunk_seconds_;
+        if (chunk_bytes_ > 0) options_.chunk_bytes = chunk_bytes_;
+        if (frames_ >= 0) pipeline_.frames = frames_;
+        options_.codec = parse_codec_options(codec_);
+        Json user = source.user_metadata();
+        const std::string pairs = parse_user_pairs(user_);
+        if (!pairs.empty()) user.update(parse_yaml(pairs, "--meta").value);
+        if (!user.empty()) options_.metadata = to_yaml(user);
+    }
+
+    /// Removes a store, and nothing but a store.
+    static void remove_old(const std::string& path, const std::string& source) {
+        if (file_system().status(path).kind == FileKind::missing) return;
+        std::error_code no_error;
+        if (std::filesystem::equivalent(path, source, no_error)) throw UsageError("the source and the store are the same");
+        if (!is_store(path)) throw Error(ErrorCode::already_exists, {path, {}, {}}, "is not a store; --force only replaces stores");
+        std::error_code error;
+        std::filesystem::remove_all(path, error);
+        if (error) throw system_error(error.value(), path, "remove the old store");
+    }
+
+    std::vector<std::string> paths_;
+    std::string source_;
+    StoreWriterOptions options_;
+    PipelineOptions pipeline_;
+    int64_t chunk_frames_ = 0;
+    double chunk_seconds_ = 0;
+    uint64_t chunk_bytes_ = 0;
+    int64_t frames_ = -1;
+    std::string time_ = "source";
+    std::string filters_;
+    std::vector<std::string> user_;
+    std::vector<std::string> codec_;
+    bool gray_ = false;
+    bool force_ = false;
+};
+
+}  // namespace
+
+void add_verbs_save(VerbTable& table) {
+    table.push_back(std::make_unique<SaveVerb>());
+}
+
+}  // namespace reelstore

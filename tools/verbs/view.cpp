@@ -1,0 +1,154 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <opencv2/highgui.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "store/store_reader.h"
+#include "tools/console.h"
+#include "tools/player.h"
+#include "tools/screen.h"
+#include "tools/verb.h"
+
+namespace reelstore {
+
+namespace {
+
+constexpr const char* kWindow = "reelstore";
+constexpr double kScreenShare = 0.75;
+constexpr int kStatusHeight = 24;
+constexpr int kMinimumWidth = 320;
+/// Taken for the screen when the window system does not tell.
+constexpr std::pair<int, int> kUsualScreen = {1920, 1080};
+
+void require_display() {
+    const auto set = [](const char* name) {
+        const char* value = std::getenv(name);
+        return value && *value;
+    };
+    // Qt ends the whole process when it finds no display, so look first.
+    if (set("DISPLAY") || set("WAYLAND_DISPLAY") || set("QT_QPA_PLATFORM")) return;
+    throw Error(ErrorCode::unsupported, "there is no display to open a window on; use `store extract` to look at frames as files");
+}
+
+/// 8-bit pixels for the screen: 16-bit and float images are stretched from their darkest to their brightest pixel.
+cv::Mat displayable(const cv::Mat& image) {
+    cv::Mat shown = image;
+    if (image.depth() != CV_8U) {
+        double low = 0;
+        double high = 0;
+        cv::minMaxLoc(image.reshape(1), &low, &high);
+        const double scale = high > low ? 255 / (high - low) : 1;
+        image.convertTo(shown, CV_8U, scale, -low * scale);
+    }
+    if (shown.channels() == 1) {
+        cv::cvtColor(shown, shown, cv::COLOR_GRAY2BGR);
+    } else if (shown.channels() == 4) {
+        cv::cvtColor(shown, shown, cv::COLOR_BGRA2BGR);
+    } else if (shown.channels() == 2) {
+        cv::extractChannel(shown, shown, 0);
+        cv::cvtColor(shown, shown, cv::COLOR_GRAY2BGR);
+    }
+    return shown;
+}
+
+class ViewVerb : public Verb {
+public:
+    std::string name() const override { return "view"; }
+    std::string summary() const override { return "play a store in a window"; }
+    std::string examples() const override {
+        return std::string("  store view mystore\n  store view mystore --fps 5\n\n") + view_keys_help() + "\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("--fps", frames_per_second_, "frames a second; 0 = as fast as possible (default: by the recorded times)")->check(CLI::NonNegativeNumber);
+        app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
+    }
+    int run() override {
+        StoreReader store(store_);
+        print_notes(store.warnings());
+        if (const auto rate = store.frame_rate()) fmt::print(stderr, "{} frames, {:.6g} a second\n", store.frame_count(), *rate);
+        if (store.frame_count() == 0) return kExitDone;
+        require_display();
+        screen_ = screen_size().value_or(kUsualScreen);
+        const InterruptGuard interrupt;
+        try {
+            return play(store, interrupt);
+        } catch (const cv::Exception& error) {
+            throw Error(ErrorCode::unsupported, fmt::format("cannot show a window: {}", error.what()));
+        }
+    }
+
+private:
+    int play(StoreReader& store, const InterruptGuard& interrupt) {
+        const std::optional<double> rate = frames_per_second_ >= 0 ? std::optional(frames_per_second_) : std::nullopt;
+        Player player(store.frame_count(), [&](int64_t index) { return store.row(index)->time; }, rate);
+        cv::namedWindow(kWindow, cv::WINDOW_NORMAL | cv::WINDOW_KEEPRATIO | cv::WINDOW_GUI_NORMAL);
+        int64_t shown = -1;
+        int64_t damaged = 0;
+        while (!player.finished() && !interrupt.interrupted()) {
+            if (player.position() != shown) {
+                shown = player.position();
+                damaged += show(store, shown) ? 0 : 1;
+            }
+            const std::optional<double> wait = player.wait(now_monotonic());
+            const int milliseconds = wait ? std::max(1, static_cast<int>(std::min(*wait, 0.05) * 1000)) : 50;
+            player.command(command_of_key(cv::waitKeyEx(milliseconds)), now_monotonic());
+            player.advance(now_monotonic());
+            if (cv::getWindowProperty(kWindow, cv::WND_PROP_VISIBLE) == 0) break;
+        }
+        cv::destroyWindow(kWindow);
+        if (interrupt.interrupted()) return kExitInterrupted;
+        return damaged > 0 ? kExitDataLost : kExitDone;
+    }
+
+    /// False when the frame could not be read; the viewer then says so and goes on.
+    bool show(StoreReader& store, int64_t index) {
+        cv::Mat canvas;
+        bool readable = true;
+        try {
+            canvas = displayable(store.at_index(index).image);
+        } catch (const Error& error) {
+            readable = false;
+            print_note(error.what());
+            canvas = cv::Mat::zeros(std::max(1, store.image_type().height), std::max(1, store.image_type().width), CV_8UC3);
+            cv::putText(canvas, "this frame cannot be read", {8, canvas.rows / 2}, cv::FONT_HERSHEY_SIMPLEX, 0.6, {255, 255, 255}, 1, cv::LINE_AA);
+        }
+        const double share = std::min({1.0, kScreenShare * screen_.first / canvas.cols, kScreenShare * screen_.second / canvas.rows});
+        if (share < 1) cv::resize(canvas, canvas, {}, share, share, cv::INTER_AREA);
+        if (!hide_status_) add_status(canvas, store, *store.row(index));
+        if (!sized_) cv::resizeWindow(kWindow, canvas.cols, canvas.rows);
+        sized_ = true;
+        cv::imshow(kWindow, canvas);
+        return readable;
+    }
+
+    /// Frame number on the left, time of day in the recording's zone on the right.
+    static void add_status(cv::Mat& canvas, const StoreReader& store, const FrameRow& row) {
+        cv::copyMakeBorder(canvas, canvas, 0, kStatusHeight, 0, std::max(0, kMinimumWidth - canvas.cols), cv::BORDER_CONSTANT, {0, 0, 0});
+        const std::string time = local_text(row.time, recording_time_zone(store.metadata()));
+        const int baseline = canvas.rows - 7;
+        const double size = 0.42;
+        const cv::Scalar white(255, 255, 255);
+        cv::putText(canvas, std::to_string(row.number), {6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1, cv::LINE_AA);
+        const int width = cv::getTextSize(time, cv::FONT_HERSHEY_SIMPLEX, size, 1, nullptr).width;
+        cv::putText(canvas, time, {canvas.cols - width - 6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1, cv::LINE_AA);
+    }
+
+    std::string store_;
+    double frames_per_second_ = -1;
+    bool hide_status_ = false;
+    bool sized_ = false;
+    std::pair<int, int> screen_ = kUsualScreen;
+};
+
+}  // namespace
+
+void add_verbs_view(VerbTable& table) {
+    table.push_back(std::make_unique<ViewVerb>());
+}
+
+}  // namespace reelstore
