@@ -28,9 +28,9 @@ const char* to_string(ErrorCode code);
 
 /// Where in a recording an error belongs. Empty members are unknown or do not apply.
 struct ErrorPlace {
-    std::string path;                    ///< file or folder
-    std::optional<int64_t> chunk;        ///< chunk number
-    std::optional<int64_t> frame_index;  ///< index of the frame in the store or source
+    std::string path = {};                    ///< file or folder
+    std::optional<int64_t> chunk = {};        ///< chunk number
+    std::optional<int64_t> frame_index = {};  ///< index of the frame in the store or source
 };
 
 /// The one exception type of the library.

@@ -1,6 +1,7 @@
 #include "base/pipeline.h"
 
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -48,6 +49,7 @@ private:
 class Pacer {
 public:
     void wait(double time, const std::stop_token& stop) {
+        if (!std::isfinite(time)) return;
         if (!started_) {
             started_ = true;
             first_time_ = time;

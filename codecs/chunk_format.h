@@ -21,16 +21,16 @@ using CodecOptions = std::map<std::string, std::string>;
 
 /// One option that a format's writer understands.
 struct CodecOptionInfo {
-    std::string name;
-    std::string default_value;
-    std::string help;
+    std::string name = {};
+    std::string default_value = {};
+    std::string help = {};
 };
 
 /// A frame whose encoded bytes have reached the chunk's file.
 struct StoredFrame {
     int64_t position = 0;          ///< in the chunk, 0..n-1
     uint64_t bytes = 0;            ///< size of its encoded bytes
-    std::optional<Packet> packet;  ///< for video: where they are
+    std::optional<Packet> packet = {};  ///< for video: where they are
     int64_t decode_position = 0;   ///< place in decode order; equals position without B-frames
 };
 
@@ -86,16 +86,16 @@ enum class ChunkKind {
 
 /// Facts about a chunk format; what `store formats` prints.
 struct ChunkFormatInfo {
-    std::string name;                  ///< as in the metadata: "png", "avc1/mp4"
+    std::string name = {};                  ///< as in the metadata: "png", "avc1/mp4"
     std::vector<std::string> aliases;  ///< older names that mean the same
     ChunkKind kind = ChunkKind::folder;
-    std::string extension;             ///< of the media file(s), with the dot
+    std::string extension = {};             ///< of the media file(s), with the dot
     bool video = false;                ///< inter-frame or container video; imgstore's VideoImgStore
     bool lossless = false;
     bool decodes_at_write = false;     ///< a "+color" form: raw input is decoded before it is stored
     int64_t default_chunk_frames = 10000;
-    std::string types;                 ///< what it can hold, in words
-    std::string unavailable;           ///< why it cannot be written on this machine; empty when it can
+    std::string types = {};                 ///< what it can hold, in words
+    std::string unavailable = {};           ///< why it cannot be written on this machine; empty when it can
     std::vector<CodecOptionInfo> options;
 };
 

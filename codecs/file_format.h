@@ -20,19 +20,19 @@ struct SourceOptions {
 
 /// How a foreign file is to be written.
 struct SinkOptions {
-    std::optional<double> frame_rate;  ///< of a video; none: taken from the frames' times
-    CodecOptions codec;                ///< as for chunk formats
+    std::optional<double> frame_rate = {};  ///< of a video; none: taken from the frames' times
+    CodecOptions codec = {};                ///< as for chunk formats
 };
 
 /// Facts about a file format; what `store formats` prints.
 struct FileFormatInfo {
-    std::string name;                     ///< "video", "image folder", "npy"
+    std::string name = {};                     ///< "video", "image folder", "npy"
     std::vector<std::string> extensions;  ///< with the dot, lower case
     bool reads = false;
     bool writes = false;
     bool lossless = false;
-    std::string types;                    ///< what it can hold, in words
-    std::string unavailable;              ///< why it cannot be used on this machine; empty when it can
+    std::string types = {};                    ///< what it can hold, in words
+    std::string unavailable = {};              ///< why it cannot be used on this machine; empty when it can
     std::vector<CodecOptionInfo> options;
 };
 

@@ -94,6 +94,11 @@ VideoStream VideoStream::from_json(const Json& json) {
     return stream;
 }
 
+bool Packet::operator==(const Packet& other) const {
+    return offset == other.offset && size == other.size && pts == other.pts && key == other.key &&
+           disposable == other.disposable && hidden == other.hidden;
+}
+
 void PacketTable::sort_display_order() {
     std::vector<int64_t> keys(packets.size());
     int64_t previous = Packet::kNoPts;

@@ -21,7 +21,11 @@ struct Packet {
     /// Value of pts when the container gives none.
     static constexpr int64_t kNoPts = INT64_MIN;
 
-    bool operator==(const Packet&) const = default;
+    /// frame_checksum() of the payload, where its writer recorded one; a reader then refuses changed bytes.
+    std::optional<uint32_t> checksum = {};
+
+    /// Whether both describe the same bytes; the checksum is left out, as a scan of a file does not give one.
+    bool operator==(const Packet& other) const;
 };
 
 /// What a decoder must know of a video stream before its first packet; kept in the index so that no demuxer

@@ -37,7 +37,8 @@ CREATE TABLE frames (
     byte_size       INTEGER,
     packet_flags    INTEGER,              -- video: 1 = a decoder can start here, 2 = no other frame needs it
     packet_pts      INTEGER,              -- video: time stamp in units of stream.time_base
-    decode_position INTEGER               -- video: place in decode order; NULL when equal to the position in the chunk
+    decode_position INTEGER,              -- video: place in decode order; NULL when equal to the position in the chunk
+    checksum        INTEGER               -- lower 32 bits of the XXH3-64 of the frame's encoded bytes; NULL when unknown
 );
 
 -- Records tied to frames, in order of writing. data is a JSON object with the user's keys only.

@@ -192,7 +192,7 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
     table->display_order.assign(count, std::numeric_limits<uint32_t>::max());
     std::vector<bool> taken(count, false);
     Statement select = database_->prepare(
-        "SELECT frame_index, byte_offset, byte_size, packet_flags, packet_pts, decode_position FROM frames "
+        "SELECT frame_index, byte_offset, byte_size, packet_flags, packet_pts, decode_position, checksum FROM frames "
         "WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
     select.bind(1, chunk->first_index).bind(2, chunk->first_index + chunk->frame_count);
     size_t rows = 0;
@@ -210,6 +210,7 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
         packet.key = (select.column_int64(3) & kKeyFlag) != 0;
         packet.disposable = (select.column_int64(3) & kDisposableFlag) != 0;
         packet.pts = select.column_int64(4);
+        if (!select.is_null(6)) packet.checksum = static_cast<uint32_t>(select.column_int64(6));
         table->display_order[static_cast<size_t>(position)] = static_cast<uint32_t>(decode_position);
         ++rows;
     }
@@ -271,7 +272,7 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
     if (!statements_->insert) {
         statements_->insert = database_->prepare(
             "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, packet_pts, "
-            "decode_position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+            "decode_position, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     }
     double last_time = -std::numeric_limits<double>::infinity();
     int64_t last_number = std::numeric_limits<int64_t>::min();
@@ -287,6 +288,7 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
             insert.bind(5, static_cast<int64_t>(packet->offset)).bind(6, int64_t{packet->size});
             insert.bind(7, (packet->key ? kKeyFlag : 0) | (packet->disposable ? kDisposableFlag : 0)).bind(8, packet->pts);
             if (frame.stored.decode_position != frame.stored.position) insert.bind(9, frame.stored.decode_position);
+            if (packet->checksum) insert.bind(10, int64_t{*packet->checksum});
         }
         insert.run();
         if (chunk.frame_count == 0) {

@@ -39,12 +39,12 @@ struct ChunkRow {
     int64_t number_min = 0;
     int64_t number_max = 0;
     bool numbers_ascending = true;
-    std::optional<double> time_min;
-    std::optional<double> time_max;
+    std::optional<double> time_min = {};
+    std::optional<double> time_max = {};
     bool times_ascending = true;
     bool closed = true;
     uint64_t media_bytes = 0;
-    std::optional<VideoStream> stream;
+    std::optional<VideoStream> stream = {};
 };
 
 /// A frame to be added: what the writer knows when its bytes are down.
@@ -57,7 +57,7 @@ struct NewFrame {
 /// A record of extra data tied to a frame.
 struct ExtraDataRow {
     int64_t frame_index = 0;
-    std::string data;  ///< JSON object with the user's keys
+    std::string data = {};  ///< JSON object with the user's keys
 };
 
 /// The frame table of a store (spec/schema.sql): index.sqlite, or the same tables in memory for a store without one.

@@ -105,18 +105,22 @@ std::optional<typename Column::Value> smallest_not_below(const Column& column, t
 }
 
 template <typename Column>
+std::optional<int64_t> first_with_some(const Column& column, const std::optional<typename Column::Value>& value) {
+    if (!value) return std::nullopt;
+    return first_with(column, *value);
+}
+
+template <typename Column>
 std::optional<int64_t> search(const Column& column, typename Column::Value target, Match match) {
     if (match == Match::exact) return first_with(column, target);
-    const auto below = match == Match::next ? std::nullopt : largest_not_above(column, target);
-    const auto above = match == Match::previous ? std::nullopt : smallest_not_below(column, target);
-    if (!below && !above) return std::nullopt;
-    if (!above) return first_with(column, *below);
-    if (!below) return first_with(column, *above);
+    if (match == Match::previous) return first_with_some(column, largest_not_above(column, target));
+    if (match == Match::next) return first_with_some(column, smallest_not_below(column, target));
+    const auto below = largest_not_above(column, target);
+    const auto above = smallest_not_below(column, target);
+    if (!below || !above) return first_with_some(column, below ? below : above);
     if (Column::nearer(*below, *above, target)) return first_with(column, *below);
     if (Column::nearer(*above, *below, target)) return first_with(column, *above);
-    const auto first_below = first_with(column, *below);
-    const auto first_above = first_with(column, *above);
-    return std::min(*first_below, *first_above);
+    return std::min(first_with(column, *below), first_with(column, *above));
 }
 
 /// The value a query gives for a chunk and a bound; nothing for NULL.

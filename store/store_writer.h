@@ -14,13 +14,13 @@ namespace reelstore {
 
 struct StoreWriterOptions {
     std::string format = "avc1/mp4";          ///< one of chunk_formats()
-    std::optional<int64_t> chunk_frames;      ///< frames a chunk; none: the format's default
-    std::optional<double> chunk_seconds;      ///< begin a new chunk when the frames' times span this much
-    std::optional<uint64_t> chunk_bytes;      ///< begin a new chunk once this much has been written
-    std::string metadata;                     ///< the user's own keys: a mapping as YAML or JSON text
-    std::string encoding;                     ///< "cv_...": images are raw; kept as they are, decoded when read
-    CodecOptions codec;                       ///< crf, gop, preset...; `store formats` lists them
-    std::string time_zone;                    ///< IANA name; empty: this machine's
+    std::optional<int64_t> chunk_frames = {};      ///< frames a chunk; none: the format's default
+    std::optional<double> chunk_seconds = {};      ///< begin a new chunk when the frames' times span this much
+    std::optional<uint64_t> chunk_bytes = {};      ///< begin a new chunk once this much has been written
+    std::string metadata = {};                     ///< the user's own keys: a mapping as YAML or JSON text
+    std::string encoding = {};                     ///< "cv_...": images are raw; kept as they are, decoded when read
+    CodecOptions codec = {};                       ///< crf, gop, preset...; `store formats` lists them
+    std::string time_zone = {};                    ///< IANA name; empty: this machine's
     double commit_interval = 1.0;             ///< seconds between commits to the index; 0: every frame
 };
 

@@ -42,7 +42,7 @@ int chroma_format_of(const std::string& pixel_format) {
 std::string described(const EncoderSettings& settings) {
     std::string text = "pix_fmt=" + settings.pixel_format + " threads=" + std::to_string(settings.threads);
     if (settings.encoder == "mjpeg") return text + " quality=" + std::to_string(settings.quality);
-    text += " preset=" + settings.preset + (settings.tune.empty() ? "" : " tune=" + settings.tune);
+    text += " preset=" + settings.preset + " tune=" + settings.tune;
     text += settings.qp ? " qp=" + std::to_string(*settings.qp) : " crf=" + std::to_string(settings.crf);
     return text + " gop=" + std::to_string(settings.gop) + " bframes=" + std::to_string(settings.bframes);
 }
@@ -88,13 +88,14 @@ void Encoder::open(const EncoderSettings& settings) {
         context_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
         context_->max_b_frames = settings.bframes;
         options.set("preset", settings.preset);
-        if (!settings.tune.empty()) options.set("tune", settings.tune);
+        if (settings.tune != "none") options.set("tune", settings.tune);
         if (settings.qp) {
             options.set("qp", std::to_string(*settings.qp));
         } else {
             options.set("crf", std::to_string(settings.crf));
         }
-        options.set("x264-params", "open-gop=0:sync-lookahead=0");
+        // A closed GOP of fixed length: every key frame is an entry point, and the cost of a random frame is bounded.
+        options.set("x264-params", "open-gop=0:sync-lookahead=0:scenecut=0");
     }
     clear_libav_message();
     const int opened = avcodec_open2(context_.get(), codec, options.get());

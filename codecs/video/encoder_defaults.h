@@ -2,12 +2,14 @@
 
 namespace reelstore {
 
-/// What a video encoder does unless told otherwise; the one place to change it. Each value weighs how fast frames are
-/// decoded at random (preset, gop, bframes) against size (crf) and the processor time of a recording (preset).
+/// What a video encoder does unless told otherwise; the one place to change it. bench/encoder_defaults.md has the
+/// measurements that these were chosen by: the speed at which frames are decoded at random multiplies every later use of
+/// a recording, so it weighs most, then the processor time while recording, then size.
 namespace encoder_defaults {
 
-inline constexpr char kPreset[] = "veryfast";
-inline constexpr double kCrf = 18;
+inline constexpr char kPreset[] = "superfast";
+inline constexpr char kTune[] = "fastdecode";
+inline constexpr double kCrf = 20;
 inline constexpr int kGop = 15;
 inline constexpr int kBFrames = 0;
 inline constexpr int kThreads = 0;  ///< as many as there are processors

@@ -1,10 +1,9 @@
 #include "codecs/video/encoder_options.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "base/error.h"
+#include "codecs/option_values.h"
 #include "codecs/video/encoder_defaults.h"
 
 namespace reelstore {
@@ -15,7 +14,8 @@ using Words = std::vector<std::string>;
 
 const Words kPresets = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
                         "medium",    "slow",      "slower",   "veryslow", "placebo"};
-const Words kTunes = {"film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"};
+const Words kTunes = {"none", "film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"};
+constexpr int kWorstQuantizer = 51;
 
 std::string joined(const Words& words) {
     std::string text;
@@ -40,31 +40,12 @@ std::string number_text(double value) {
     return text;
 }
 
-[[noreturn]] void refuse(const std::string& name, const std::string& value, const std::string& valid) {
-    throw Error(ErrorCode::invalid_argument, "option '" + name + "' cannot be '" + value + "'; valid: " + valid);
-}
-
-const std::string& word(const std::string& name, const std::string& value, const Words& valid) {
-    if (!contains(valid, value)) refuse(name, value, joined(valid));
-    return value;
-}
-
-double number(const std::string& name, const std::string& value, double low, double high) {
-    double parsed = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
-    if (error != std::errc() || end != value.data() + value.size() || !(parsed >= low && parsed <= high)) {
-        refuse(name, value, "a number from " + number_text(low) + " to " + number_text(high));
-    }
-    return parsed;
-}
-
-int integer(const std::string& name, const std::string& value, int low, int high) {
-    int parsed = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
-    if (error != std::errc() || end != value.data() + value.size() || parsed < low || parsed > high) {
-        refuse(name, value, "a whole number from " + std::to_string(low) + " to " + std::to_string(high));
-    }
-    return parsed;
+/// The old names of full-range formats mean the same, as every stream here is full range.
+std::string pixel_format_option(const CodecOptions& options, const std::string& encoder) {
+    CodecOptions plain = options;
+    const auto given = plain.find("pix_fmt");
+    if (given != plain.end() && given->second.starts_with("yuvj")) given->second.erase(3, 1);
+    return choice_option(plain, "pix_fmt", "yuv420p", pixel_formats(encoder));
 }
 
 Words names_of(const std::vector<CodecOptionInfo>& options) {
@@ -77,39 +58,24 @@ Words names_of(const std::vector<CodecOptionInfo>& options) {
 
 EncoderSettings parse_encoder_options(const CodecOptions& options, const std::vector<std::string>& allowed) {
     EncoderSettings settings;
-    const auto encoder = options.find("encoder");
-    settings.encoder = encoder == options.end() ? allowed.front() : word("encoder", encoder->second, allowed);
-    settings.preset = encoder_defaults::kPreset;
-    settings.crf = encoder_defaults::kCrf;
-    settings.gop = settings.encoder == "mjpeg" ? 1 : encoder_defaults::kGop;
-    settings.bframes = encoder_defaults::kBFrames;
-    settings.quality = encoder_defaults::kJpegQuality;
-    settings.pixel_format = "yuv420p";
-    settings.frame_rate = encoder_defaults::kFrameRate;
-    settings.threads = encoder_defaults::kThreads;
-
+    settings.encoder = choice_option(options, "encoder", allowed.front(), allowed);
+    const bool mjpeg = settings.encoder == "mjpeg";
     const Words known = names_of(encoder_option_list({settings.encoder}));
     for (const auto& [name, value] : options) {
-        if (!contains(known, name)) {
-            throw Error(ErrorCode::invalid_argument,
-                        "encoder " + settings.encoder + " has no option '" + name + "'; valid: " + joined(known));
-        }
-        if (name == "preset") settings.preset = word(name, value, kPresets);
-        if (name == "tune") settings.tune = word(name, value, kTunes);
-        if (name == "crf") settings.crf = number(name, value, 0, 51);
-        if (name == "qp") settings.qp = integer(name, value, 0, 51);
-        if (name == "gop") settings.gop = integer(name, value, 1, 100000);
-        if (name == "bframes") settings.bframes = integer(name, value, 0, 16);
-        if (name == "quality") settings.quality = integer(name, value, 1, 31);
-        if (name == "frame_rate") settings.frame_rate = number(name, value, 0.001, 1000);
-        if (name == "threads") settings.threads = integer(name, value, 0, 64);
-        if (name == "pix_fmt") {
-            const std::string plain = value.rfind("yuvj", 0) == 0 ? "yuv" + value.substr(4) : value;
-            if (!contains(pixel_formats(settings.encoder), plain))
-                refuse(name, value, joined(pixel_formats(settings.encoder)));
-            settings.pixel_format = plain;
-        }
+        if (contains(known, name)) continue;
+        throw Error(ErrorCode::invalid_argument,
+                    "encoder " + settings.encoder + " has no option '" + name + "'; valid: " + joined(known));
     }
+    settings.preset = choice_option(options, "preset", encoder_defaults::kPreset, kPresets);
+    settings.tune = choice_option(options, "tune", encoder_defaults::kTune, kTunes);
+    settings.crf = number_option(options, "crf", encoder_defaults::kCrf, 0, kWorstQuantizer);
+    if (options.count("qp") > 0) settings.qp = integer_option(options, "qp", 0, 0, kWorstQuantizer);
+    settings.gop = mjpeg ? 1 : integer_option(options, "gop", encoder_defaults::kGop, 1, 100000);
+    settings.bframes = integer_option(options, "bframes", encoder_defaults::kBFrames, 0, 16);
+    settings.quality = integer_option(options, "quality", encoder_defaults::kJpegQuality, 1, 31);
+    settings.frame_rate = number_option(options, "frame_rate", encoder_defaults::kFrameRate, 0.001, 1000);
+    settings.threads = integer_option(options, "threads", encoder_defaults::kThreads, 0, 64);
+    settings.pixel_format = pixel_format_option(options, settings.encoder);
     if (settings.qp && options.count("crf") > 0) {
         throw Error(ErrorCode::invalid_argument, "options 'crf' and 'qp' exclude each other; give one of them");
     }
@@ -122,7 +88,7 @@ std::vector<CodecOptionInfo> encoder_option_list(const std::vector<std::string>&
     const bool mjpeg = contains(allowed, "mjpeg");
     if (x264) {
         list.push_back({"preset", encoder_defaults::kPreset, "speed against size: " + joined(kPresets)});
-        list.push_back({"tune", "", "what the footage is like: " + joined(kTunes)});
+        list.push_back({"tune", encoder_defaults::kTune, "what to favour: " + joined(kTunes)});
         list.push_back({"crf", number_text(encoder_defaults::kCrf),
                         "constant quality, 0 (lossless) to 51 (worst); gray frames come back exactly at 0"});
         list.push_back({"qp", "", "constant quantizer instead of crf, 0 (lossless) to 51"});

@@ -13,7 +13,7 @@ namespace reelstore {
 struct EncoderSettings {
     std::string encoder;       ///< "libx264" or "mjpeg"
     std::string preset;        ///< of libx264
-    std::string tune;          ///< of libx264; may be empty
+    std::string tune;          ///< of libx264; "none" for no tuning
     double crf = 0;            ///< of libx264: 0 (lossless) to 51
     std::optional<int> qp;     ///< of libx264: constant quantizer instead of crf, 0 (lossless) to 51
     int gop = 1;               ///< most frames from one key frame to the next

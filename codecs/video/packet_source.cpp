@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "codecs/checksum.h"
 #include "codecs/video/demuxer.h"
 
 namespace reelstore {
@@ -32,7 +34,13 @@ public:
     void fetch(int64_t place, int64_t through, AVPacket& packet) override {
         const Packet& wanted = at(place);
         if (!holds(wanted)) load(place, through);
-        fill(packet, buffer_.data() + (wanted.offset - buffer_offset_), wanted.size);
+        const std::span<const uint8_t> payload(buffer_.data() + (wanted.offset - buffer_offset_), wanted.size);
+        if (wanted.checksum && frame_checksum(payload) != *wanted.checksum) {
+            throw Error(ErrorCode::corrupt, {path_, {}, {}},
+                        "the " + std::to_string(wanted.size) + " bytes at " + std::to_string(wanted.offset) +
+                            " (packet " + std::to_string(place) + ") have changed since they were written");
+        }
+        fill(packet, payload.data(), payload.size());
     }
 
     int64_t bytes_read() const override { return bytes_read_; }

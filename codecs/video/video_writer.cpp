@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "codecs/checksum.h"
+
 namespace reelstore {
 
 namespace {
@@ -74,7 +76,8 @@ void VideoWriter::store(EncodedPacket encoded) {
                                         .size = static_cast<uint32_t>(packet.size),
                                         .pts = packet.pts,
                                         .key = encoded.key,
-                                        .disposable = encoded.disposable},
+                                        .disposable = encoded.disposable,
+                                        .checksum = frame_checksum({packet.data, static_cast<size_t>(packet.size)})},
                        .decode_position = decode_position_++};
     clear_libav_message();
     output_.mark();

@@ -1,0 +1,137 @@
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "base/file_system.h"
+#include "base/npz.h"
+#include "base/npy.h"
+#include "store/layout.h"
+#include "store/maintenance.h"
+#include "store/store_lock.h"
+#include "tests/store/store_fixture.h"
+#include "tests/temporary_folder.h"
+
+using namespace reelstore;
+
+namespace {
+
+/// Numbers 97 98 99 0 1 2... in chunks of 4, extra data on every frame.
+void write_wrapping_store(const std::filesystem::path& path, const std::string& format) {
+    StoreWriter writer(path, {.format = format, .chunk_frames = 4});
+    for (int i = 0; i < 10; ++i) {
+        writer.add(make_numbered_image(gray_type(), i), i < 5 ? 95 + i : i - 5, fixture_time(i));
+        writer.add_extra_data({{"i", i}});
+    }
+    writer.close();
+}
+
+void check_renumbered(const std::filesystem::path& path) {
+    StoreReader store(path);
+    for (int i = 0; i < 10; ++i) {
+        CHECK(store.row(i)->number == i - 5);
+        CHECK(store.row(i)->time == fixture_time(i));
+        CHECK(read_image_number(store.at_number(i - 5)->image) == i);
+    }
+    CHECK(store.number_range() == std::pair<int64_t, int64_t>(-5, 4));
+    const std::vector<ExtraRecord> records = store.all_extra_data();
+    REQUIRE(records.size() == 10);
+    for (size_t i = 0; i < 10; ++i) {
+        CHECK(records[i].frame_index == static_cast<int64_t>(i));
+        CHECK(records[i].data["i"] == i);
+    }
+    CHECK(store.warnings().empty());
+}
+
+}  // namespace
+
+TEST_CASE("renumbering makes the frames before the zero negative, in every file") {
+    const TemporaryFolder folder;
+    for (const char* format : {"npy", "avc1/mp4"}) {
+        const auto path = folder / std::string(format).substr(0, 3);
+        write_wrapping_store(path, format);
+        const RenumberResult result = renumber(path);
+        CHECK(result.zero_index == 5);
+        CHECK(result.frames_changed == 5);
+        check_renumbered(path);
+        // Again, as after a crash in the middle: nothing changes.
+        CHECK(renumber(path).frames_changed == 0);
+        check_renumbered(path);
+        // The files alone say the same, old numbers included.
+        std::filesystem::remove(path / "index.sqlite");
+        check_renumbered(path);
+        const StoreLayout layout(path, std::string(format) == "npy" ? ChunkKind::folder : ChunkKind::file, ".mp4");
+        const NpzReader npz(layout.sidecar(0));
+        CHECK(npz.names() == std::vector<std::string>{"frame_time", "frame_number", "_frame_number_before_reindex"});
+        CHECK(int64_from_npy(npz.member("_frame_number_before_reindex")) == std::vector<int64_t>{95, 96, 97, 98});
+        CHECK(int64_from_npy(npz.member("frame_number")) == std::vector<int64_t>{-5, -4, -3, -2});
+    }
+}
+
+TEST_CASE("a store without an index is renumbered too") {
+    const TemporaryFolder folder;
+    write_wrapping_store(folder / "s", "npy");
+    std::filesystem::remove(folder / "s" / "index.sqlite");
+    renumber(folder / "s");
+    check_renumbered(folder / "s");
+    CHECK_FALSE(std::filesystem::exists(folder / "s" / "index.sqlite"));
+}
+
+TEST_CASE("renumbering needs exactly one zero and changes nothing otherwise") {
+    const TemporaryFolder folder;
+    for (const auto& numbers : {std::vector<int64_t>{1, 2, 3}, std::vector<int64_t>{0, 1, 0}}) {
+        const auto path = folder / std::to_string(numbers[0]);
+        StoreWriter writer(path, {.format = "npy"});
+        for (size_t i = 0; i < numbers.size(); ++i) writer.add(make_numbered_image(gray_type(), 0), numbers[i], static_cast<double>(i));
+        writer.close();
+        const std::vector<uint8_t> before = read_file(path / "000000" / "index.npz", 1 << 20);
+        CHECK(error_of([&] { renumber(path); }) == ErrorCode::invalid_argument);
+        CHECK(read_file(path / "000000" / "index.npz", 1 << 20) == before);
+    }
+}
+
+TEST_CASE("maintenance is refused while a writer is at work") {
+    const TemporaryFolder folder;
+    StoreWriter writer(folder / "s", {.format = "npy"});
+    writer.add(make_numbered_image(gray_type(), 0), 0, 0.0);
+    CHECK(error_of([&] { renumber(folder / "s"); }) == ErrorCode::locked);
+    CHECK(error_of([&] { build_index(folder / "s"); }) == ErrorCode::locked);
+    writer.close();
+}
+
+TEST_CASE("a lock file that nobody holds locks nobody out") {
+    const TemporaryFolder folder;
+    write_wrapping_store(folder / "s", "npy");
+    std::ofstream(folder / "s" / ".lock") << R"({"pid": 1, "host": "elsewhere", "start": "2020-01-01T00:00:00"})";
+    renumber(folder / "s");
+    CHECK_FALSE(std::filesystem::exists(folder / "s" / ".lock"));
+    check_renumbered(folder / "s");
+}
+
+TEST_CASE("a lost index is built anew with everything that was in it") {
+    const TemporaryFolder folder;
+    for (const char* format : {"png", "avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
+        CAPTURE(format);
+        const auto path = folder / std::string(format).substr(0, 4);
+        write_wrapping_store(path, format);
+        std::vector<FrameRow> rows;
+        {
+            StoreReader store(path);
+            rows = store.rows();
+        }
+        std::filesystem::remove(path / "index.sqlite");
+        const IndexResult result = build_index(path);
+        CHECK(result.frame_count == 10);
+        CHECK(result.chunk_count == 3);
+        CHECK(result.warnings.empty());
+        CHECK_FALSE(std::filesystem::exists(path / "index.sqlite.tmp"));
+        StoreReader store(path);
+        CHECK(store.closed());
+        CHECK(store.all_extra_data().size() == 10);
+        REQUIRE(store.rows().size() == rows.size());
+        for (int i = 9; i >= 0; --i) {
+            CHECK(store.row(i)->number == rows[static_cast<size_t>(i)].number);
+            CHECK(read_image_number(store.at_index(i).image) == i);
+        }
+        CHECK(store.counters().demux_scans == 0);
+    }
+}

@@ -1,0 +1,53 @@
+#include <doctest/doctest.h>
+
+#include "tools/ranges.h"
+#include "tools/verb.h"
+
+using namespace reelstore;
+
+namespace {
+
+std::vector<int64_t> indices(const std::string& text, int64_t count) {
+    const IndexRange range = parse_index_range(text, count);
+    std::vector<int64_t> list;
+    for (int64_t i = range.first; i < range.last; i += range.step) list.push_back(i);
+    CHECK(range.count() == static_cast<int64_t>(list.size()));
+    return list;
+}
+
+}  // namespace
+
+TEST_CASE("ranges of indices are half open and count from the end where negative") {
+    CHECK(indices("2:5", 10) == std::vector<int64_t>{2, 3, 4});
+    CHECK(indices(":3", 10) == std::vector<int64_t>{0, 1, 2});
+    CHECK(indices("8:", 10) == std::vector<int64_t>{8, 9});
+    CHECK(indices("-2:", 10) == std::vector<int64_t>{8, 9});
+    CHECK(indices(":-8", 10) == std::vector<int64_t>{0, 1});
+    CHECK(indices("0:10:4", 10) == std::vector<int64_t>{0, 4, 8});
+    CHECK(indices("::5", 10) == std::vector<int64_t>{0, 5});
+    CHECK(indices("7", 10) == std::vector<int64_t>{7});
+    CHECK(indices("-1", 10) == std::vector<int64_t>{9});
+    CHECK(indices("5:100", 10) == std::vector<int64_t>{5, 6, 7, 8, 9});
+    CHECK(indices("-100:2", 10) == std::vector<int64_t>{0, 1});
+    CHECK(indices("5:5", 10).empty());
+    CHECK(indices("7:3", 10).empty());
+    CHECK(indices(":", 0).empty());
+    for (const char* text : {"", "a:b", "1:2:0", "1:2:-1", "1:2:3:4", "10", "-11", "1.5:2", "1 :2"}) CHECK_THROWS_AS(parse_index_range(text, 10), UsageError);
+}
+
+TEST_CASE("ranges of numbers and times") {
+    CHECK(parse_number_range("-5:3").contains(-5));
+    CHECK_FALSE(parse_number_range("-5:3").contains(3));
+    CHECK(parse_number_range(":").contains(1000));
+    CHECK(parse_number_range("7").contains(7));
+    CHECK_FALSE(parse_number_range("7").contains(8));
+    CHECK_THROWS_AS(parse_number_range("1:2:3"), UsageError);
+    CHECK(parse_time_range("1.5..2.5").contains(1.5));
+    CHECK_FALSE(parse_time_range("1.5..2.5").contains(2.5));
+    CHECK(parse_time_range("..2.5").contains(-1e9));
+    CHECK(parse_time_range("2020-01-01T00:00:00..2020-01-01T00:00:01").contains(1577836800.5));
+    CHECK_THROWS_AS(parse_time_range("1:2"), UsageError);
+    CHECK(parse_time("1577836800.5") == 1577836800.5);
+    CHECK(parse_time("2020-01-01T01:00:00+01:00") == 1577836800);
+    for (const char* text : {"", "noon", "nan", "inf", "2020-13-01T00:00:00"}) CHECK_THROWS_AS(parse_time(text), UsageError);
+}
