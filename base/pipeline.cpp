@@ -81,13 +81,15 @@ public:
         if (options_.start < 0) throw Error(ErrorCode::invalid_argument, "the start must not be negative");
         set_expected();
         {
-            std::jthread reader([this] { guarded([this] { read(); }); to_filters_.close(); });
-            std::jthread writer([this] { guarded([this] { write(); }); });
-            guarded([this] { filter(); });
+            // What was read before an error of the source is still filtered and written; nothing is once the sink fails.
+            std::jthread reader([this] { guarded([this] { read(); }, [] {}); to_filters_.close(); });
+            std::jthread writer([this] { guarded([this] { write(); }, [this] { to_sink_.abort(); }); });
+            guarded([this] { filter(); }, [] {});
+            to_filters_.abort();
             to_sink_.close();
         }
         // The sink is closed even after an error, so that what was written so far is a valid output.
-        guarded([this] { sink_.close(); });
+        guarded([this] { sink_.close(); }, [] {});
         report(true);
         error_.rethrow();
         result_.frames_written = written_;
@@ -96,14 +98,13 @@ public:
     }
 
 private:
-    template <typename Stage>
-    void guarded(Stage stage) {
+    template <typename Stage, typename OnError>
+    void guarded(Stage stage, OnError on_error) {
         try {
             stage();
         } catch (...) {
             error_.set(std::current_exception());
-            to_filters_.abort();
-            to_sink_.abort();
+            on_error();
         }
     }
 
@@ -155,7 +156,7 @@ private:
     void filter() {
         while (std::optional<Item> item = to_filters_.pop()) {
             std::vector<Json> extra_data = std::move(item->extra_data);
-            pass(0, std::move(item->frame), extra_data);
+            if (!pass(0, std::move(item->frame), extra_data)) return;
             report(false);
         }
         std::vector<Json> none;
@@ -165,15 +166,17 @@ private:
     }
 
     /// Hands a frame to filter `stage`, or to the sink behind the last one; its extra data goes with the first result.
-    void pass(size_t stage, Frame frame, std::vector<Json>& extra_data) {
+    /// False when the sink takes no more.
+    bool pass(size_t stage, Frame frame, std::vector<Json>& extra_data) {
         if (stage < filters_.size()) {
-            filters_[stage]->push(std::move(frame), [&](Frame result) { pass(stage + 1, std::move(result), extra_data); });
-            return;
+            bool taken = true;
+            filters_[stage]->push(std::move(frame), [&](Frame result) { taken = pass(stage + 1, std::move(result), extra_data); });
+            return taken;
         }
         Item item{std::move(frame), std::move(extra_data)};
         extra_data.clear();
         const size_t cost = cost_of(item);
-        to_sink_.push(std::move(item), cost);
+        return to_sink_.push(std::move(item), cost);
     }
 
     void write() {

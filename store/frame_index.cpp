@@ -118,6 +118,10 @@ const ChunkRow* FrameIndex::find_chunk(int64_t chunk) const {
     return found == chunks_.end() ? nullptr : &*found;
 }
 
+void FrameIndex::missing_row(int64_t chunk, int64_t index) const {
+    throw Error(ErrorCode::corrupt, {database_->path(), chunk, index}, "the frame's row is missing; run `store index` to rebuild the index");
+}
+
 std::optional<FrameRow> FrameIndex::row(int64_t index) const {
     if (index < 0 || index >= frame_count()) return std::nullopt;
     const auto behind = std::upper_bound(chunks_.begin(), chunks_.end(), index,
@@ -126,9 +130,7 @@ std::optional<FrameRow> FrameIndex::row(int64_t index) const {
     Statement& select = statements_->row;
     select.reset();
     select.bind(1, index);
-    if (!select.step()) {
-        throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, index}, "the frame's row is missing; run `store index` to rebuild the index");
-    }
+    if (!select.step()) missing_row(chunk.chunk, index);
     FrameRow row{index, select.column_int64(0), select.column_double(1), chunk.chunk, index - chunk.first_index};
     select.reset();
     return row;
@@ -153,8 +155,9 @@ void FrameIndex::visit_rows(int64_t first, int64_t last, const std::function<boo
         Statement select = database_->prepare(
             "SELECT frame_index, frame_number, frame_time FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
         select.bind(1, from).bind(2, to);
-        while (select.step()) {
-            const int64_t index = select.column_int64(0);
+        for (int64_t expected = from; expected < to; ++expected) {
+            const int64_t index = select.step() ? select.column_int64(0) : -1;
+            if (index != expected) missing_row(chunk.chunk, expected);
             if (!visit({index, select.column_int64(1), select.column_double(2), chunk.chunk, index - chunk.first_index})) return;
         }
     }

@@ -119,6 +119,7 @@ private:
     explicit FrameIndex(std::unique_ptr<Database> database);
     void load_chunks();
     void save_summary(const ChunkRow& chunk);
+    [[noreturn]] void missing_row(int64_t chunk, int64_t index) const;
 
     std::unique_ptr<Database> database_;
     std::vector<ChunkRow> chunks_;

@@ -24,6 +24,16 @@ void remove_database(const std::filesystem::path& path) {
     }
 }
 
+/// The index that is to be replaced, if it can be read.
+std::unique_ptr<FrameIndex> readable_index(const std::filesystem::path& path, const StoreMetadata& metadata) {
+    try {
+        if (file_system().status(path).kind == FileKind::file) return FrameIndex::open(path, metadata.uuid);
+    } catch (const Error&) {
+        // Damaged, foreign or newer: the chunks are all there is.
+    }
+    return nullptr;
+}
+
 /// The store's index if it has one that opens.
 std::unique_ptr<FrameIndex> open_existing_index(const std::filesystem::path& folder, const StoreMetadata& metadata) {
     const std::filesystem::path path = StoreLayout::index(folder);
@@ -76,13 +86,17 @@ IndexResult build_index(const std::filesystem::path& store, const ChunkProgress&
     IndexResult result;
     result.warnings = metadata.warnings;
     {
+        const std::unique_ptr<FrameIndex> earlier = readable_index(path, metadata);
         const auto index = FrameIndex::create(fresh, metadata.uuid);
         Transaction transaction(index->database());
-        fill_index(*index, layout, metadata, true, result.warnings, progress);
-        for (const ExtraRecord& record : read_extra_data_files(*index, layout, result.warnings)) {
-            index->add_extra_data(record.frame_index, record.data.dump());
+        const FillResult filled = fill_index(*index, layout, metadata, result.warnings, {true, earlier.get(), progress});
+        std::vector<ExtraRecord> records = read_extra_data_files(*index, layout, result.warnings);
+        if (earlier) {
+            for (ExtraRecord& record : extra_data_only_in(*earlier, *index, layout)) records.push_back(std::move(record));
         }
-        index->set_closed(true);
+        for (const ExtraRecord& record : records) index->add_extra_data(record.frame_index, record.data.dump());
+        index->set_closed(filled.chunks_unfinished == 0);
+        result.chunks_left_out = filled.chunks_left_out;
         transaction.commit();
         result.frame_count = index->frame_count();
         result.chunk_count = static_cast<int64_t>(index->chunks().size());

@@ -14,11 +14,14 @@ using ChunkProgress = std::function<void(int64_t done, int64_t all)>;
 struct IndexResult {
     int64_t frame_count = 0;
     int64_t chunk_count = 0;
+    int64_t chunks_left_out = 0;   ///< whose numbers and times are lost
     std::vector<std::string> warnings;
 };
 
 /// Builds STORE/index.sqlite anew from the chunks' sidecars, the media (packet tables of video) and the extra data files, and
-/// puts it in place of an old one only when it is complete. Throws Error(locked) while a writer has the store.
+/// puts it in place of an old one only when it is complete. What only the old index knows (the chunk that a killed writer
+/// left open) is taken over from it, and the store then stays marked as open. Throws Error(locked) while a writer has the
+/// store.
 IndexResult build_index(const std::filesystem::path& store, const ChunkProgress& progress = {});
 
 struct RenumberResult {

@@ -21,7 +21,6 @@ constexpr const char* kStoreKey = "__store";
 constexpr const char* kFolderClass = "DirectoryImgStore";
 constexpr const char* kVideoClass = "VideoImgStore";
 constexpr const char* kOldVideoClass = "VideoImgStoreFFMPEG";
-constexpr int64_t kMaxChunkFrames = int64_t{1} << 40;
 
 /// Reads members of `__store` with errors that name file, key and line.
 class StoreKeys {

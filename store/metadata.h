@@ -29,6 +29,9 @@ struct StoreMetadata {
     std::vector<std::string> warnings;   ///< what was missing or corrected, one sentence each
 };
 
+/// Largest chunksize that is written or read.
+inline constexpr int64_t kMaxChunkFrames = int64_t{1} << 40;
+
 /// Reads and checks metadata.yaml of the store in `folder`. Throws Error(corrupt or unsupported) naming the file, the key
 /// and the line: not YAML, no `__store`, another version, an unknown class, format, encoding or type, absurd sizes.
 /// Fills in what old stores lack: the extension, and created_utc from a 20YYMMDD_HHMMSS part of the folder's name (local

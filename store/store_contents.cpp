@@ -22,6 +22,33 @@ const PacketTable* scan(ChunkReader& reader, const std::filesystem::path& media,
     }
 }
 
+/// The chunk's sidecar; nothing, with the reason in `problem`, when there is none that can be read.
+std::optional<ChunkSidecar> readable_sidecar(const StoreLayout& layout, int64_t chunk, std::string& problem) {
+    try {
+        std::optional<ChunkSidecar> sidecar = read_chunk_sidecar(layout, chunk);
+        if (sidecar) return sidecar;
+        problem = fmt::format("{}: chunk {}: there is no {} with its numbers and times", layout.media(chunk).string(), chunk,
+                              layout.sidecar(chunk).filename().string());
+    } catch (const Error& error) {
+        problem = error.what();
+    }
+    return std::nullopt;
+}
+
+/// Appends a chunk as another index has it.
+void copy_chunk(const FrameIndex& from, const ChunkRow& chunk, FrameIndex& to) {
+    ChunkSidecar rows;
+    from.visit_rows(chunk.first_index, chunk.first_index + chunk.frame_count, [&](const FrameRow& row) {
+        rows.numbers.push_back(row.number);
+        rows.times.push_back(row.time);
+        return true;
+    });
+    const std::shared_ptr<const PacketTable> table = from.packet_table(chunk.chunk);
+    to.add_chunk(chunk.chunk, chunk.closed);
+    if (table) to.set_stream(table->stream);
+    to.add_frames(new_frames(rows, table.get()));
+}
+
 }  // namespace
 
 bool recordable(const PacketTable& table) {
@@ -45,23 +72,27 @@ std::vector<NewFrame> new_frames(const ChunkSidecar& sidecar, const PacketTable*
     return frames;
 }
 
-void fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata, bool scan_media,
-                std::vector<std::string>& warnings, const ChunkProgress& progress) {
+FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
+                      std::vector<std::string>& warnings, const FillOptions& options) {
+    FillResult result;
+    const ChunkProgress& progress = options.progress;
     const std::vector<StoreLayout::Chunk> chunks = layout.chunks();
     const ChunkFormat* format = reading_format(metadata);
     int64_t done = 0;
     for (const StoreLayout::Chunk& chunk : chunks) {
         if (progress) progress(done++, static_cast<int64_t>(chunks.size()));
-        std::optional<ChunkSidecar> sidecar;
-        try {
-            sidecar = read_chunk_sidecar(layout, chunk.number);
-        } catch (const Error& error) {
-            warnings.push_back(fmt::format("{}; the chunk's frames are left out", error.what()));
-            continue;
-        }
+        std::string problem;
+        const std::optional<ChunkSidecar> sidecar = readable_sidecar(layout, chunk.number, problem);
         if (!sidecar) {
-            warnings.push_back(fmt::format("{}: chunk {}: there is no {} with its numbers and times; its frames are left out",
-                                           layout.media(chunk.number).string(), chunk.number, layout.sidecar(chunk.number).filename().string()));
+            const ChunkRow* known = options.earlier ? options.earlier->find_chunk(chunk.number) : nullptr;
+            if (known && known->frame_count > 0) {
+                copy_chunk(*options.earlier, *known, index);
+                ++result.chunks_unfinished;
+                warnings.push_back(fmt::format("{}; its {} frames are taken from the earlier index", problem, known->frame_count));
+            } else {
+                ++result.chunks_left_out;
+                warnings.push_back(fmt::format("{}; its frames are left out", problem));
+            }
             continue;
         }
         if (sidecar->numbers.empty()) continue;
@@ -70,7 +101,7 @@ void fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadat
         if (!chunk.has_media) {
             warnings.push_back(fmt::format("{}: chunk {}: the file is missing; its {} frames cannot be read",
                                            layout.media(chunk.number).string(), chunk.number, sidecar->numbers.size()));
-        } else if (scan_media && format && format->info().video) {
+        } else if (options.scan_media && format && format->info().video) {
             reader = format->open(layout.media(chunk.number), metadata.stored_type, nullptr);
             table = scan(*reader, layout.media(chunk.number), warnings);
         }
@@ -79,6 +110,7 @@ void fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadat
         index.add_frames(new_frames(*sidecar, table));
     }
     if (progress) progress(static_cast<int64_t>(chunks.size()), static_cast<int64_t>(chunks.size()));
+    return result;
 }
 
 namespace {
@@ -130,6 +162,21 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
         }
     }
     std::stable_sort(records.begin(), records.end(), [](const ExtraRecord& a, const ExtraRecord& b) { return a.frame_index < b.frame_index; });
+    return records;
+}
+
+std::vector<ExtraRecord> extra_data_only_in(const FrameIndex& earlier, const FrameIndex& index, const StoreLayout& layout) {
+    std::vector<ExtraRecord> records;
+    for (const ChunkRow& chunk : index.chunks()) {
+        const ChunkRow* known = earlier.find_chunk(chunk.chunk);
+        if (!known || !layout.extra_data_files(chunk.chunk).empty()) continue;
+        earlier.visit_extra_data(known->first_index, known->first_index + known->frame_count, [&](const ExtraDataRow& row) {
+            Json data = Json::parse(row.data, nullptr, false);
+            const int64_t position = row.frame_index - known->first_index;
+            if (data.is_object() && position < chunk.frame_count) records.push_back({chunk.first_index + position, std::move(data)});
+            return true;
+        });
+    }
     return records;
 }
 

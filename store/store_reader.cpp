@@ -56,7 +56,7 @@ struct StoreReader::Impl {
         }
         index = FrameIndex::create_in_memory(folder, metadata.uuid);
         Transaction transaction(index->database());
-        fill_index(*index, layout, metadata, false, warnings);
+        fill_index(*index, layout, metadata, warnings);
         transaction.commit();
     }
 

@@ -80,7 +80,9 @@ struct Added {
 void check_store_options(const StoreWriterOptions& options) {
     writable_format(options.format).check_options(options.codec);
     parse_user_metadata(options.metadata);
-    if (options.chunk_frames && *options.chunk_frames < 1) throw invalid("a chunk must hold at least one frame");
+    if (options.chunk_frames && (*options.chunk_frames < 1 || *options.chunk_frames > kMaxChunkFrames)) {
+        throw invalid(fmt::format("a chunk must hold 1 to {} frames", kMaxChunkFrames));
+    }
     if (options.chunk_seconds && !(*options.chunk_seconds > 0)) throw invalid("the seconds of a chunk must be above 0");
     if (options.chunk_bytes && *options.chunk_bytes == 0) throw invalid("the bytes of a chunk must be above 0");
     if (!options.encoding.empty() && !find_encoding(options.encoding)) {

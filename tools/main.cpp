@@ -103,7 +103,10 @@ bool print_help(const std::string& verb_name) {
 
 int main(int argc, char** argv) {
     try {
-        return reelstore::run({argv, argv + argc});
+        const int code = reelstore::run({argv, argv + argc});
+        if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+        std::fputs("store: cannot write to stdout\n", stderr);
+        return code == reelstore::kExitDone ? reelstore::kExitFailed : code;
     } catch (const std::exception& error) {
         fmt::print(stderr, "store: unexpected error: {}\n", error.what());
         return reelstore::kExitFailed;

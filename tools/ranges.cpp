@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <vector>
@@ -72,7 +73,22 @@ double parse_time(const std::string& text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size() && std::isfinite(value)) return value;
     if (const auto time = parse_utc(text)) return *time;
+    if (const auto midnight = parse_utc(text + "T00:00:00")) return *midnight;
     throw UsageError(fmt::format("\"{}\" is no time; write seconds or a date such as 2026-11-20T09:21:30", text));
+}
+
+uint64_t parse_bytes(const std::string& text) {
+    constexpr std::string_view kUnits = "KMGT";
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const std::string unit(end, text.data() + text.size());
+    if (!unit.empty()) {
+        const size_t power = unit.size() == 1 ? kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0])))) : std::string_view::npos;
+        if (power == std::string_view::npos) throw UsageError(fmt::format("\"{}\" is no number of bytes; write 500M or 2G", text));
+        value *= std::pow(1000.0, static_cast<double>(power + 1));
+    }
+    if (error != std::errc() || !(value >= 1) || value > 1e18) throw UsageError(fmt::format("\"{}\" is no number of bytes above 0", text));
+    return static_cast<uint64_t>(value);
 }
 
 TimeRange parse_time_range(const std::string& text) {

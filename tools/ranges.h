@@ -38,8 +38,10 @@ struct TimeRange {
 /// "T0..T1" of times (see parse_time()), either side may be missing.
 TimeRange parse_time_range(const std::string& text);
 
-/// Seconds, or ISO 8601 date and time (UTC unless it names a zone). Throws UsageError.
+/// Seconds, or ISO 8601 date, perhaps with a time of day (UTC unless it names a zone). Throws UsageError.
 double parse_time(const std::string& text);
+/// A number of bytes above 0, perhaps with K, M, G or T (powers of 1000). Throws UsageError.
+uint64_t parse_bytes(const std::string& text);
 /// A whole number. Throws UsageError naming `what`.
 int64_t parse_integer(const std::string& text, const std::string& what);
 

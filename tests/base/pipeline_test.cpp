@@ -176,7 +176,7 @@ TEST_CASE("an error of any stage stops the others, closes the sink and is thrown
     CollectingSink before;
     CHECK_THROWS_WITH_AS(run_pipeline(broken, {}, before), "frame 20 is damaged", Error);
     CHECK(before.closed == 1);
-    CHECK(before.frames.size() <= 20);
+    CHECK(before.frames.size() == 20);
 }
 
 TEST_CASE("damaged frames can be left out and are counted") {

@@ -135,3 +135,39 @@ TEST_CASE("a lost index is built anew with everything that was in it") {
         CHECK(store.counters().demux_scans == 0);
     }
 }
+
+TEST_CASE("building the index keeps what only the old one knows: the chunk of a killed writer") {
+    const TemporaryFolder folder;
+    for (const char* format : {"npy", "mjpeg/avi"}) {
+        CAPTURE(format);
+        const auto path = folder / std::string(format).substr(0, 3);
+        const auto copy = folder / (std::string(format).substr(0, 3) + "_killed");
+        StoreWriter writer(path, {.format = format, .chunk_frames = 4, .commit_interval = 0});
+        for (int i = 0; i < 7; ++i) {
+            writer.add(make_numbered_image(gray_type(), i), 100 + i, fixture_time(i));
+            writer.add_extra_data({{"i", i}});
+        }
+        writer.add(make_numbered_image(gray_type(), 7), 107, fixture_time(7));
+        // The files as a killed writer leaves them; extra data of the last frame may not be down yet.
+        writer.add(make_numbered_image(gray_type(), 8), 108, fixture_time(8));
+        std::filesystem::copy(path, copy, std::filesystem::copy_options::recursive);
+        writer.close();
+
+        const int64_t committed = StoreReader(copy).frame_count();
+        CHECK(committed >= 8);
+        const size_t records = StoreReader(copy).all_extra_data().size();
+        CHECK(records == 7);
+        const IndexResult result = build_index(copy);
+        CHECK(result.frame_count == committed);
+        CHECK(result.chunks_left_out == 0);
+        StoreReader store(copy);
+        CHECK_FALSE(store.closed());
+        CHECK(store.all_extra_data().size() == records);
+        for (int64_t i = committed - 1; i >= 0; --i) CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+
+        // Without the old index, what it alone knew is lost, and that is said.
+        std::filesystem::remove(copy / "index.sqlite");
+        if (committed > 8) CHECK(build_index(copy).chunks_left_out == 1);
+        CHECK(StoreReader(copy).frame_count() == 8);
+    }
+}

@@ -49,5 +49,10 @@ TEST_CASE("ranges of numbers and times") {
     CHECK_THROWS_AS(parse_time_range("1:2"), UsageError);
     CHECK(parse_time("1577836800.5") == 1577836800.5);
     CHECK(parse_time("2020-01-01T01:00:00+01:00") == 1577836800);
+    CHECK(parse_time("2020-01-01") == 1577836800);
+    CHECK(parse_bytes("1000") == 1000);
+    CHECK(parse_bytes("1.5G") == 1500000000);
+    CHECK(parse_bytes("2m") == 2000000);
+    for (const char* text : {"", "0", "-5", "5X", "5MB", "G", "1e30"}) CHECK_THROWS_AS(parse_bytes(text), UsageError);
     for (const char* text : {"", "noon", "nan", "inf", "2020-13-01T00:00:00"}) CHECK_THROWS_AS(parse_time(text), UsageError);
 }

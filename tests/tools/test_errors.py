@@ -446,8 +446,8 @@ class WrongUsage(StoreTestCase):
     def test_options_of_save(self):
         for options in (("--format", "nonsense"), ("--time", "tomorrow"), ("--time", "fps:0"), ("--time", "fps:-1"),
                         ("--time", "fps:x"), ("--time", "fps:nan"), ("--time", "fps:inf"), ("--time", "fps:"),
-                        ("--chunk-frames", "0"), ("--chunk-frames", "x"), ("--chunk-seconds", "-1"), ("--chunk-bytes", "0"),
-                        ("--chunk-bytes", "-5"), ("--chunk-bytes", "x"), ("--step", "0"),
+                        ("--chunk-frames", "0"), ("--chunk-frames", "x"), ("--chunk-seconds", "-1"),
+                        ("--chunk-bytes", "0"), ("--chunk-bytes", "-5"), ("--chunk-bytes", "x"), ("--step", "0"),
                         ("--start", "-1"), ("--frames", "-1"), ("--meta", "novalue"), ("--meta", "=x"),
                         ("--meta", "__store=1"), ("--set", "crf"), ("--set", "nonsense=1"), ("--set", "crf=1000"),
                         ("--set", "crf=x"), ("--set", "gop=0"), ("--set", "encoder=nonsense"), ("--set", "preset=warp"),
@@ -480,11 +480,11 @@ class WrongUsage(StoreTestCase):
     def test_types_that_a_format_cannot_hold_leave_no_store(self):
         numpy.save(self.source, numbered_stack(3, dtype=numpy.float32))
         for name in ("avc1/mp4", "png", "jpg", "mjpeg/avi", "bmp", "pgm"):
+            shutil.rmtree(self.new, ignore_errors=True)
             result = run("save", self.source, self.new, "--format", name)
             with self.subTest(format=name):
                 self.assert_refused(result, 1, "float32")
                 self.assertFalse(self.new.exists(), "an empty store stays behind")
-            shutil.rmtree(self.new, ignore_errors=True)
 
     def test_encoding_that_does_not_fit_leaves_no_store(self):
         numpy.save(self.source, numbered_stack(3, channels=3))

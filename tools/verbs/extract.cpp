@@ -13,17 +13,28 @@
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/ranges.h"
+#include "tools/replaced_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
 
 namespace {
 
-/// Where the list of extracted frames goes: beside the file, or beside the folder of a pattern.
+bool is_pattern(const std::string& output) {
+    return std::filesystem::path(output).filename().string().find('{') != std::string::npos;
+}
+
+/// Where the list of extracted frames goes: beside the file or folder; for a pattern beside its folder, or in the working
+/// folder under the pattern's own beginning.
 std::filesystem::path list_path(const std::string& output) {
     std::filesystem::path path = output;
     if (!path.has_filename()) path = path.parent_path();
-    if (path.filename().string().find('{') != std::string::npos) path = path.parent_path();
+    if (is_pattern(output)) {
+        const std::string beginning = path.filename().string().substr(0, path.filename().string().find('{'));
+        const size_t end = beginning.find_last_not_of("_-. ");
+        path = path.parent_path();
+        if (path.empty()) path = end == std::string::npos ? "frames" : beginning.substr(0, end + 1);
+    }
     path += ".frames.csv";
     return path;
 }
@@ -31,15 +42,18 @@ std::filesystem::path list_path(const std::string& output) {
 /// Passes frames on and writes a line for each.
 class ListingSink : public FrameSink {
 public:
-    ListingSink(FrameSink& sink, const std::filesystem::path& list) : sink_(sink), path_(list.string()), file_(path_) {
-        file_ << "output,index,number,time\n";
-    }
+    ListingSink(FrameSink& sink, const std::filesystem::path& list) : sink_(sink), path_(list.string()) {}
     void write(const Frame& frame) override {
         sink_.write(frame);
+        if (position_ == 0) {
+            file_.open(path_);
+            file_ << "output,index,number,time\n";
+        }
         file_ << fmt::format("{},{},{},{}\n", position_++, frame.index, frame.number, exact_text(frame.time));
     }
     void close() override {
         sink_.close();
+        if (!file_.is_open()) return;
         file_.close();
         if (!file_) throw Error(ErrorCode::io, {path_, {}, {}}, "cannot write the list of frames");
     }
@@ -80,14 +94,33 @@ public:
         print_notes(store.warnings());
         SelectedFrames frames = select(store);
         const std::vector<std::unique_ptr<Filter>> filters = make_filters(filters_);
-        remove_or_refuse(output_);
-        remove_or_refuse(list_path(output_));
         SinkOptions options;
         options.frame_rate = frame_rate_ > 0 ? std::optional(frame_rate_) : store.frame_rate();
         options.codec = parse_codec_options(codec_);
-        const std::unique_ptr<FrameSink> sink = create_file_sink(output_, options);
-        ListingSink listing(*sink, list_path(output_));
+        if (lies_in(output_, store.folder())) throw UsageError("the output lies in the store itself");
+        const std::filesystem::path list = list_path(output_);
+        // Folders are never replaced, as they may hold anything; the sink refuses one with files in it.
+        std::optional<ReplacedOutput> replaced;
+        if (!is_pattern(output_) && file_system().status(output_).kind != FileKind::folder) replaced.emplace(output_, force_);
+        ReplacedOutput replaced_list(list, force_);
+        try {
+            const int code = extract(frames, filters, options, list);
+            if (replaced) replaced->commit();
+            replaced_list.commit();
+            return code;
+        } catch (const Error&) {
+            // Half an output under the final name would be taken for a whole one.
+            remove_file(list);
+            remove_file(output_);
+            throw;
+        }
+    }
 
+private:
+    int extract(FrameSource& frames, const std::vector<std::unique_ptr<Filter>>& filters, const SinkOptions& options,
+                const std::filesystem::path& list) {
+        const std::unique_ptr<FrameSink> sink = create_file_sink(output_, options);
+        ListingSink listing(*sink, list);
         const InterruptGuard interrupt;
         ProgressBar bar("extracting");
         PipelineOptions pipeline;
@@ -98,7 +131,6 @@ public:
         return report(result);
     }
 
-private:
     SelectedFrames select(StoreReader& store) const {
         const int64_t all = store.frame_count();
         if (!number_.empty()) {
@@ -111,16 +143,8 @@ private:
         return {store, range.first, range.last, range.step};
     }
 
-    void remove_or_refuse(const std::filesystem::path& path) const {
-        const FileStatus status = file_system().status(path);
-        if (status.kind == FileKind::missing) return;
-        const bool empty_folder = status.kind == FileKind::folder && file_system().list(path).empty();
-        if (empty_folder) return;
-        if (!force_) throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "exists already; --force replaces it");
-        if (status.kind == FileKind::folder) {
-            throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "is a folder with files in it; remove it yourself or choose another name");
-        }
-        file_system().remove(path);
+    static void remove_file(const std::filesystem::path& path) {
+        if (file_system().status(path).kind == FileKind::file) file_system().remove(path);
     }
 
     int report(const PipelineResult& result) const {
@@ -129,6 +153,7 @@ private:
             fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", result.frames_damaged, result.first_damage);
         }
         if (result.cancelled) return kExitInterrupted;
+        if (result.frames_written == 0 && result.frames_damaged == 0) throw Error(ErrorCode::not_found, "no frame was selected");
         return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
     }
 

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/npy.h"
-#include "codecs/image_codec.h"
+#include "codecs/image_folder.h"
 #include "codecs/pixel_hash.h"
 #include "store/store_reader.h"
 #include "tools/console.h"
@@ -27,7 +27,11 @@ std::vector<uint8_t> raw_bytes(const cv::Mat& image) {
 std::vector<uint8_t> file_bytes(const cv::Mat& image, const std::string& extension) {
     if (extension == ".npy") return npy_from_image(image);
     if (extension == ".raw") return raw_bytes(image);
-    return encode_image(image, extension);
+    const ImageFolderFormat* format = find_image_format(extension);
+    if (!format) throw UsageError(fmt::format("no image is written as \"{}\"; known are .png .npy .jpg .tif .bmp .ppm .pgm .raw", extension));
+    // Without this, OpenCV would reduce 16-bit and float pixels to 8 bits and say nothing.
+    if (const auto reason = format->refuses(ImageType::of(image))) throw Error(ErrorCode::wrong_type, *reason);
+    return format->kind().encode(image, {});
 }
 
 class GetVerb : public Verb {
@@ -58,7 +62,7 @@ public:
         print_notes(store.warnings());
         const std::optional<FrameRow> row = find(store);
         if (!row) {
-            fmt::print(stderr, "store get: {}: no frame matches\n", store_);
+            fmt::print(stderr, "store get: {}: {}\n", store_, what_there_is(store));
             return kExitFailed;
         }
         const Frame frame = store.at_index(row->index);
@@ -76,6 +80,17 @@ private:
         }
         if (!number_.empty()) return store.find_number(parse_integer(number_, "frame number"), parse_match(match_, Match::exact));
         return store.find_time(parse_time(time_), parse_match(match_, Match::nearest));
+    }
+
+    /// Why no frame was found.
+    std::string what_there_is(const StoreReader& store) const {
+        const auto numbers = store.number_range();
+        const auto times = store.time_range();
+        if (!numbers) return "the store has no frames";
+        if (!index_.empty()) return fmt::format("there is no frame {}; the frames are 0 to {}", index_, store.frame_count() - 1);
+        if (!number_.empty()) return fmt::format("no frame matches the number {}; the numbers are {} to {} (try --match nearest)", number_, numbers->first, numbers->second);
+        if (!times) return "the frames have no times";
+        return fmt::format("no frame matches the time {}; the times are {} to {} (try --match nearest)", time_, exact_text(times->first), exact_text(times->second));
     }
 
     void write(const Frame& frame) const {

@@ -15,6 +15,8 @@
 #include "store/store_writer.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
+#include "tools/ranges.h"
+#include "tools/replaced_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -82,7 +84,7 @@ public:
         app.add_option("--encoding", options_.encoding, "the images are raw in this layout (cv_bayerbg...)");
         app.add_option("--chunk-frames", chunk_frames_, "frames in a chunk")->check(CLI::PositiveNumber);
         app.add_option("--chunk-seconds", chunk_seconds_, "seconds in a chunk")->check(CLI::PositiveNumber);
-        app.add_option("--chunk-bytes", chunk_bytes_, "bytes in a chunk (K, M, G)")->transform(CLI::AsSizeValue(true));
+        app.add_option("--chunk-bytes", chunk_bytes_, "bytes in a chunk, with or without K, M, G (1000 each)");
         app.add_option("--start", pipeline_.start, "first frame to record (default 0)")->check(CLI::NonNegativeNumber);
         app.add_option("--frames", frames_, "frames to record at most")->check(CLI::NonNegativeNumber);
         app.add_option("--step", pipeline_.step, "record every n-th frame (default 1)")->check(CLI::PositiveNumber);
@@ -90,7 +92,7 @@ public:
         app.add_flag("--realtime", pipeline_.realtime, "pace a file by its own times, as a camera would");
         app.add_flag("--gray", gray_, "record in gray");
         app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
-        app.add_option("--meta", user_, "KEY=VALUE of your own, kept in metadata.yaml")->allow_extra_args(false);
+        app.add_option("--meta", user_, "KEY=VALUE of your own, kept in metadata.yaml; VALUE is YAML, so write 'id=\"007\"' for text of digits")->allow_extra_args(false);
         app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, gop=30; `store formats --options` lists them)")->allow_extra_args(false);
         app.add_flag("--force", force_, "replace a store of this name");
     }
@@ -104,24 +106,50 @@ public:
         fill_options(*source);
         std::vector<std::unique_ptr<Filter>> filters = make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         check_store_options(options_);
-        if (force_) remove_old(store, source_name);
+        if (force_ && !source_name.empty() && lies_in(source_name, store)) throw UsageError("the source lies in the store that would be replaced");
+        if (force_ && file_system().status(store).kind != FileKind::missing && !is_store(store)) {
+            throw Error(ErrorCode::already_exists, {store, {}, {}}, "is not a store; --force only replaces stores");
+        }
+        ReplacedOutput replaced(store, force_);
         StoreWriter writer(store, options_);
-
-        const InterruptGuard interrupt;
-        ProgressBar bar("saving");
-        pipeline_.keep_numbers = source->info().has_numbers;
-        pipeline_.time = [&](const Frame& frame) { return time(frame); };
-        pipeline_.progress = [&](const PipelineProgress& progress) { bar.update(progress.frames_written, progress.frames_expected); };
-        const PipelineResult result = run_pipeline(*source, filters, writer, pipeline_, interrupt.token());
-        fmt::print(stderr, "{} frames saved to {}\n", result.frames_written, store);
-        return result.cancelled ? kExitInterrupted : kExitDone;
+        try {
+            const int code = record(*source, filters, writer, time);
+            replaced.commit();
+            return code;
+        } catch (const Error& error) {
+            return report_failure(error, store, writer.frame_count(), replaced);
+        }
     }
 
 private:
+    int record(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, StoreWriter& writer, TimeRule& time) {
+        const InterruptGuard interrupt;
+        ProgressBar bar("saving");
+        pipeline_.keep_numbers = source.info().has_numbers;
+        pipeline_.time = [&](const Frame& frame) { return time(frame); };
+        pipeline_.progress = [&](const PipelineProgress& progress) { bar.update(progress.frames_written, progress.frames_expected); };
+        const PipelineResult result = run_pipeline(source, filters, writer, pipeline_, interrupt.token());
+        fmt::print(stderr, "{} frames saved to {}\n", result.frames_written, paths_.back());
+        return result.cancelled ? kExitInterrupted : kExitDone;
+    }
+
+    /// Says what went wrong and what was kept: a store without any frame is of no use to anybody.
+    static int report_failure(const Error& error, const std::string& store, int64_t frames, ReplacedOutput& replaced) {
+        fmt::print(stderr, "store save: {}\n", error.what());
+        if (frames > 0) {
+            fmt::print(stderr, "the {} frames before that are in {}\n", frames, store);
+            replaced.commit();
+        } else {
+            std::error_code ignored;
+            std::filesystem::remove_all(store, ignored);
+        }
+        return kExitFailed;
+    }
+
     void fill_options(const FrameSource& source) {
         if (chunk_frames_ > 0) options_.chunk_frames = chunk_frames_;
         if (chunk_seconds_ > 0) options_.chunk_seconds = chunk_seconds_;
-        if (chunk_bytes_ > 0) options_.chunk_bytes = chunk_bytes_;
+        if (!chunk_bytes_.empty()) options_.chunk_bytes = parse_bytes(chunk_bytes_);
         if (frames_ >= 0) pipeline_.frames = frames_;
         options_.codec = parse_codec_options(codec_);
         Json user = source.user_metadata();
@@ -130,24 +158,13 @@ private:
         if (!user.empty()) options_.metadata = to_yaml(user);
     }
 
-    /// Removes a store, and nothing but a store.
-    static void remove_old(const std::string& path, const std::string& source) {
-        if (file_system().status(path).kind == FileKind::missing) return;
-        std::error_code no_error;
-        if (std::filesystem::equivalent(path, source, no_error)) throw UsageError("the source and the store are the same");
-        if (!is_store(path)) throw Error(ErrorCode::already_exists, {path, {}, {}}, "is not a store; --force only replaces stores");
-        std::error_code error;
-        std::filesystem::remove_all(path, error);
-        if (error) throw system_error(error.value(), path, "remove the old store");
-    }
-
     std::vector<std::string> paths_;
     std::string source_;
     StoreWriterOptions options_;
     PipelineOptions pipeline_;
     int64_t chunk_frames_ = 0;
     double chunk_seconds_ = 0;
-    uint64_t chunk_bytes_ = 0;
+    std::string chunk_bytes_;
     int64_t frames_ = -1;
     std::string time_ = "source";
     std::string filters_;

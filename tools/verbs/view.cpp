@@ -24,13 +24,19 @@ constexpr int kMinimumWidth = 320;
 /// Taken for the screen when the window system does not tell.
 constexpr std::pair<int, int> kUsualScreen = {1920, 1080};
 
+/// Qt ends the whole process when it finds no display, so look first.
 void require_display() {
-    const auto set = [](const char* name) {
-        const char* value = std::getenv(name);
-        return value && *value;
+    const auto value = [](const char* name) {
+        const char* text = std::getenv(name);
+        return std::string(text ? text : "");
     };
-    // Qt ends the whole process when it finds no display, so look first.
-    if (set("DISPLAY") || set("WAYLAND_DISPLAY") || set("QT_QPA_PLATFORM")) return;
+    const std::string platform = value("QT_QPA_PLATFORM");
+    if (platform == "offscreen" || platform == "minimal") return;
+    if (!platform.empty() && platform != "xcb" && !platform.starts_with("wayland")) {
+        throw Error(ErrorCode::unsupported, fmt::format("QT_QPA_PLATFORM is \"{}\", which is no known window system", platform));
+    }
+    if (platform != "xcb" && !value("WAYLAND_DISPLAY").empty()) return;
+    if (!value("DISPLAY").empty() && screen_size()) return;
     throw Error(ErrorCode::unsupported, "there is no display to open a window on; use `store extract` to look at frames as files");
 }
 
@@ -117,7 +123,8 @@ private:
             canvas = cv::Mat::zeros(std::max(1, store.image_type().height), std::max(1, store.image_type().width), CV_8UC3);
             cv::putText(canvas, "this frame cannot be read", {8, canvas.rows / 2}, cv::FONT_HERSHEY_SIMPLEX, 0.6, {255, 255, 255}, 1, cv::LINE_AA);
         }
-        const double share = std::min({1.0, kScreenShare * screen_.first / canvas.cols, kScreenShare * screen_.second / canvas.rows});
+        const int status = hide_status_ ? 0 : kStatusHeight;
+        const double share = std::min({1.0, kScreenShare * screen_.first / canvas.cols, (kScreenShare * screen_.second - status) / canvas.rows});
         if (share < 1) cv::resize(canvas, canvas, {}, share, share, cv::INTER_AREA);
         if (!hide_status_) add_status(canvas, store, *store.row(index));
         if (!sized_) cv::resizeWindow(kWindow, canvas.cols, canvas.rows);
