@@ -56,6 +56,12 @@ public:
         room_.notify_all();
     }
 
+    /// Whether push() would be refused.
+    bool closed() {
+        std::lock_guard lock(mutex_);
+        return closed_;
+    }
+
 private:
     struct Entry {
         T item;

@@ -23,6 +23,7 @@ struct SourceInfo {
     bool has_numbers = false;              ///< frames carry numbers of their own, not just 0, 1, 2...
     bool has_times = false;                ///< frames carry times of their own
     bool times_are_absolute = false;       ///< those times count from the Unix epoch
+    std::string time_zone = {};                  ///< IANA name of the zone it was recorded in; empty when unknown
     std::optional<double> creation_time = {};   ///< of the recording, seconds since the Unix epoch
 };
 

@@ -1,12 +1,10 @@
 #include "base/natural_order.h"
 
+#include "base/text.h"
+
 namespace reelstore {
 
 namespace {
-
-bool is_digit(char character) {
-    return character >= '0' && character <= '9';
-}
 
 /// The digits at the beginning of `text`, which are taken off it, without leading zeros.
 std::string_view take_number(std::string_view& text) {

@@ -17,6 +17,8 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 
 constexpr duration<double> kProgressInterval{0.1};
+/// Seconds; longer waits would overflow the clock.
+constexpr double kLongestWait = 1e9;
 
 /// A frame on its way, with the extra data tied to it.
 struct Item {
@@ -48,15 +50,17 @@ private:
 /// Waits until a frame is due, counted from the first frame's time.
 class Pacer {
 public:
-    void wait(double time, const std::stop_token& stop) {
+    /// Returns early when `give_up` says so.
+    template <typename GiveUp>
+    void wait(double time, GiveUp give_up) {
         if (!std::isfinite(time)) return;
         if (!started_) {
             started_ = true;
             first_time_ = time;
             start_ = steady_clock::now();
         }
-        const auto due = start_ + std::chrono::duration_cast<steady_clock::duration>(duration<double>(time - first_time_));
-        while (!stop.stop_requested()) {
+        const auto due = start_ + std::chrono::duration_cast<steady_clock::duration>(duration<double>(std::min(time - first_time_, kLongestWait)));
+        while (!give_up()) {
             const auto left = due - steady_clock::now();
             if (left <= steady_clock::duration::zero()) return;
             std::this_thread::sleep_for(std::min<steady_clock::duration>(left, std::chrono::milliseconds(50)));
@@ -142,7 +146,7 @@ private:
                 continue;
             }
             if (!frame) break;
-            if (options_.realtime) pacer.wait(frame->time, stop_);
+            if (options_.realtime) pacer.wait(frame->time, [this] { return stop_.stop_requested() || to_filters_.closed() || to_sink_.closed(); });
             Item item{std::move(*frame), source_.extra_data()};
             if (options_.time) item.frame.time = options_.time(item.frame);
             if (!options_.keep_numbers) item.frame.number = passed;

@@ -134,17 +134,6 @@ Statement& Statement::bind(int parameter, std::string_view text) {
     return *this;
 }
 
-Statement& Statement::bind_blob(int parameter, const void* data, size_t size) {
-    const void* bytes = size == 0 ? "" : data;
-    if (sqlite3_bind_blob64(statement_, parameter, bytes, size, SQLITE_TRANSIENT) != SQLITE_OK) fail("bind a blob");
-    return *this;
-}
-
-Statement& Statement::bind_null(int parameter) {
-    if (sqlite3_bind_null(statement_, parameter) != SQLITE_OK) fail("bind a value");
-    return *this;
-}
-
 bool Statement::step() {
     int result = sqlite3_step(statement_);
     if (result == SQLITE_ROW) return true;
@@ -249,10 +238,6 @@ std::optional<std::string> Database::query_text(std::string_view sql) const {
     Statement statement = prepare(sql);
     if (!statement.step() || statement.is_null(0)) return std::nullopt;
     return statement.column_text(0);
-}
-
-int64_t Database::last_insert_rowid() const {
-    return sqlite3_last_insert_rowid(database_);
 }
 
 const std::string& Database::path() const {

@@ -12,8 +12,8 @@ struct sqlite3_stmt;
 
 namespace reelstore {
 
-/// A prepared statement. Parameters are numbered from 1, columns from 0, as in SQLite. Text and blobs are copied on
-/// binding. A statement must not outlive its Database.
+/// A prepared statement. Parameters are numbered from 1, columns from 0, as in SQLite. Text is copied on binding. A
+/// statement must not outlive its Database.
 class Statement {
 public:
     Statement(Statement&& other) noexcept;
@@ -24,8 +24,6 @@ public:
     Statement& bind(int parameter, int value);
     Statement& bind(int parameter, double value);  ///< NaN is stored as NULL
     Statement& bind(int parameter, std::string_view text);
-    Statement& bind_blob(int parameter, const void* data, size_t size);
-    Statement& bind_null(int parameter);
 
     /// True while there is a row.
     bool step();
@@ -78,7 +76,6 @@ public:
     /// First column of the first row of a query; nothing when it has no row or the value is NULL.
     std::optional<int64_t> query_int64(std::string_view sql) const;
     std::optional<std::string> query_text(std::string_view sql) const;
-    int64_t last_insert_rowid() const;
     const std::string& path() const;
 
 private:

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
+
 namespace reelstore {
 
 namespace {
@@ -21,10 +23,6 @@ bool only(std::string_view text, std::string_view allowed) {
 
 bool one_of(std::string_view text, std::initializer_list<std::string_view> words) {
     return std::find(words.begin(), words.end(), text) != words.end();
-}
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
 }
 
 /// Takes a sign off the front; true for a minus.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
 #include "base/yaml_scalar.h"
@@ -25,10 +26,6 @@ constexpr size_t kLongestSimpleKey = 500;
 
 bool is_letter(char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
 }
 
 /// Whether no reader of YAML 1.1 or 1.2 takes this for anything but the same text.

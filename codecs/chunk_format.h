@@ -71,7 +71,8 @@ public:
     /// The frame at `position`, in the type the reader was opened for. Throws Error with path and reason when the
     /// media do not hold that frame or hold it damaged; other frames stay readable.
     virtual cv::Mat read(int64_t position) = 0;
-    /// Frames that the media hold, where that can be told without reading them all.
+    /// Frames that the media hold, where that can be told without reading them all. For image folders every call lists
+    /// the folder and counts the files from 000000 up to the first that is missing.
     virtual std::optional<int64_t> frame_count() { return std::nullopt; }
     /// The packets of a video, read from the file if they were not given at opening. Null for other kinds.
     virtual const PacketTable* packet_table() { return nullptr; }

@@ -1,13 +1,13 @@
 #include "codecs/file_format.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/text.h"
 
 namespace reelstore {
 
@@ -16,9 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 bool has_extension_of(const FileFormatInfo& info, const fs::path& path) {
-    std::string extension = path.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
+    const std::string extension = lower_case_extension(path);
     return std::find(info.extensions.begin(), info.extensions.end(), extension) != info.extensions.end();
 }
 

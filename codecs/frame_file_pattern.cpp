@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace reelstore {
 
@@ -17,10 +18,6 @@ constexpr int kMostDigits = 18;
 Error pattern_error(const fs::path& path, const std::string& reason) {
     return Error(ErrorCode::invalid_argument, {path.string(), {}, {}},
                  reason + "; a pattern looks like out/frame_{:06d}.png");
-}
-
-bool is_digit(char character) {
-    return character >= '0' && character <= '9';
 }
 
 /// The number of digits that the text between the braces asks for.
@@ -40,6 +37,14 @@ int parse_digits(const fs::path& path, const std::string& text) {
 
 std::string FrameFilePattern::file_name(int64_t number) const {
     return fmt::format("{}{:0{}d}{}", before, number, digits, after);
+}
+
+bool FrameFilePattern::matches(std::string_view name) const {
+    if (!name.starts_with(before)) return false;
+    name.remove_prefix(before.size());
+    if (!name.ends_with(after)) return false;
+    name.remove_suffix(after.size());
+    return !name.empty() && std::all_of(name.begin(), name.end(), is_digit);
 }
 
 std::string FrameFilePattern::extension() const {

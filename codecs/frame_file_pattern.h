@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace reelstore {
 
@@ -14,6 +15,8 @@ struct FrameFilePattern {
     int digits = 0;      ///< zeros are put in front of shorter numbers
 
     std::string file_name(int64_t number) const;
+    /// Whether a file name is made of `before`, digits (however many) and `after`.
+    bool matches(std::string_view name) const;
     std::string extension() const;  ///< with the dot
 };
 

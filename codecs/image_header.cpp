@@ -7,6 +7,8 @@
 
 #include <opencv2/core/hal/interface.h>
 
+#include "base/text.h"
+
 namespace reelstore {
 
 namespace {
@@ -36,10 +38,6 @@ bool starts_with(std::span<const uint8_t> bytes, std::string_view magic) {
 
 bool is_blank(uint8_t byte) {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
-
-bool is_digit(uint8_t byte) {
-    return byte >= '0' && byte <= '9';
 }
 
 std::optional<ImageHeader> read_png(std::span<const uint8_t> file) {
@@ -280,7 +278,7 @@ std::optional<uint64_t> pnm_number(std::span<const uint8_t> file, size_t& positi
     }
     uint64_t value = 0;
     size_t digits = 0;
-    for (; position < file.size() && is_digit(file[position]); ++position, ++digits) {
+    for (; position < file.size() && is_digit(static_cast<char>(file[position])); ++position, ++digits) {
         if (digits == 9) return std::nullopt;
         value = value * 10 + (file[position] - '0');
     }

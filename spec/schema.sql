@@ -48,12 +48,3 @@ CREATE TABLE extra_data (
     data        TEXT NOT NULL
 );
 CREATE INDEX extra_data_frame ON extra_data (frame_index);
-
--- What happened besides frames: kind is a word from spec/registry.md, detail a JSON object.
-CREATE TABLE events (
-    event_id    INTEGER PRIMARY KEY,
-    time        REAL NOT NULL,            -- seconds since the Unix epoch
-    kind        TEXT NOT NULL,
-    frame_index INTEGER,                  -- the last frame before it, NULL if none
-    detail      TEXT NOT NULL
-);

@@ -22,6 +22,7 @@ constexpr uint64_t kMaxFileBytes = uint64_t{1} << 30;
 constexpr int kMaxDepth = 64;
 // Json finds a key by looking at all before it, so that an object of very many takes forever.
 constexpr size_t kMaxKeys = 10'000;
+constexpr size_t kMaxRecordBytes = size_t{16} << 20;
 constexpr size_t kMaxWarnings = 20;
 
 bool is_blank(char c) {
@@ -246,6 +247,15 @@ void order_motif_records(std::vector<Json>& records) {
 }
 
 }  // namespace
+
+std::optional<std::string> refuses_extra_data(std::string_view record) {
+    bool cut_off = false;
+    if (record.size() > kMaxRecordBytes) return "a record of extra data may not be larger than 16 MiB";
+    if (!find_record_end(record, 0, cut_off)) {
+        return "a record of extra data may not have more than 10,000 keys or be nested deeper than 64 levels";
+    }
+    return std::nullopt;
+}
 
 ExtraDataFile read_extra_data_file(const std::filesystem::path& path) {
     const std::string name = path.filename().string();

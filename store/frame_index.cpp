@@ -45,7 +45,7 @@ void check_header(const Database& database, const std::string& uuid) {
 /// Prepared once: preparing costs more than a lookup.
 struct FrameIndex::Statements {
     explicit Statements(const Database& database)
-        : row(database.prepare("SELECT frame_number, frame_time, chunk FROM frames WHERE frame_index = ?1")) {}
+        : row(database.prepare("SELECT frame_number, frame_time FROM frames WHERE frame_index = ?1")) {}
     Statement row;
     std::optional<Statement> insert;
     std::optional<Statement> extra;
@@ -80,13 +80,15 @@ void FrameIndex::load_chunks() {
     Statement select = database_->prepare(
         "SELECT chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, "
         "times_ascending, state, media_bytes, stream FROM chunks ORDER BY first_index");
+    // Counts that a hostile file claims are believed only as far as there are rows.
+    const int64_t rows = database_->query_int64("SELECT MAX(frame_index) + 1 FROM frames").value_or(0);
     int64_t expected = 0;
     while (select.step()) {
         ChunkRow chunk;
         chunk.chunk = select.column_int64(0);
         chunk.first_index = select.column_int64(1);
         chunk.frame_count = select.column_int64(2);
-        if (chunk.chunk < 0 || chunk.first_index != expected || chunk.frame_count < 0) {
+        if (chunk.chunk < 0 || chunk.first_index != expected || chunk.frame_count < 0 || chunk.frame_count > rows - expected) {
             throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}}, "the index contradicts itself; run `store index` to rebuild it");
         }
         expected += chunk.frame_count;
@@ -107,6 +109,11 @@ void FrameIndex::load_chunks() {
         }
         chunks_.push_back(std::move(chunk));
     }
+}
+
+void FrameIndex::reload() {
+    chunks_.clear();
+    load_chunks();
 }
 
 int64_t FrameIndex::frame_count() const {
@@ -335,13 +342,6 @@ void FrameIndex::set_closed(bool closed) {
 void FrameIndex::add_extra_data(int64_t frame_index, const std::string& data) {
     if (!statements_->extra) statements_->extra = database_->prepare("INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
     statements_->extra->bind(1, frame_index).bind(2, data).run();
-}
-
-void FrameIndex::add_event(double time, const std::string& kind, std::optional<int64_t> frame_index, const std::string& detail) {
-    Statement insert = database_->prepare("INSERT INTO events (time, kind, frame_index, detail) VALUES (?1, ?2, ?3, ?4)");
-    insert.bind(1, time).bind(2, kind).bind(4, detail);
-    if (frame_index) insert.bind(3, *frame_index);
-    insert.run();
 }
 
 void FrameIndex::renumber(std::span<const int64_t> numbers) {

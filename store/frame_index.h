@@ -67,7 +67,9 @@ struct ExtraDataRow {
 /// frame_index counts; frames without a time are never found by time.
 class FrameIndex {
 public:
+    /// A new, empty index at `path`, where nothing may be yet.
     static std::unique_ptr<FrameIndex> create(const std::filesystem::path& path, const std::string& uuid);
+    /// A new, empty index that goes with the object; `store` only stands in messages.
     static std::unique_ptr<FrameIndex> create_in_memory(const std::filesystem::path& store, const std::string& uuid);
     /// Opens an existing index. Throws Error(unsupported) when a newer version wrote it, Error(corrupt) when it is not an
     /// index, is damaged or belongs to the store with another uuid.
@@ -109,9 +111,10 @@ public:
     /// Records that no writer is at work any more, or that one is.
     void set_closed(bool closed);
     void add_extra_data(int64_t frame_index, const std::string& data);
-    void add_event(double time, const std::string& kind, std::optional<int64_t> frame_index, const std::string& detail);
     /// Gives the frames 0..numbers.size()-1 these numbers.
     void renumber(std::span<const int64_t> numbers);
+    /// Forgets what a rolled-back transaction had changed.
+    void reload();
     /// Readers of a live store need write-ahead logging; a closed store is a single file.
     void use_write_ahead_log(bool on);
 

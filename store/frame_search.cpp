@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
+
 namespace reelstore {
 
 namespace {
@@ -46,6 +48,16 @@ int64_t upper_bound_in(const Column& column, const ChunkRow& chunk, typename Col
     return first;
 }
 
+/// The value at a place where the chunk's summary promises one.
+template <typename Column>
+typename Column::Value value_in(const Column& column, const ChunkRow& chunk, int64_t frame_index) {
+    if (frame_index < chunk.first_index || frame_index >= chunk.first_index + chunk.frame_count) {
+        throw Error(ErrorCode::corrupt, {column.index().database().path(), chunk.chunk, {}},
+                    "the index contradicts itself; run `store index` to rebuild it");
+    }
+    return column.value(frame_index);
+}
+
 template <typename Column>
 std::optional<int64_t> first_with(const Column& column, typename Column::Value value) {
     for (const ChunkRow& chunk : column.index().chunks()) {
@@ -74,7 +86,7 @@ std::optional<typename Column::Value> largest_not_above(const Column& column, ty
         if (!range || range->second <= limit || range->first > limit) continue;
         std::optional<typename Column::Value> found;
         if (Column::ascending(chunk)) {
-            found = column.value(upper_bound_in(column, chunk, limit) - 1);
+            found = value_in(column, chunk, upper_bound_in(column, chunk, limit) - 1);
         } else {
             found = column.scan_below(chunk, limit);
         }
@@ -95,7 +107,7 @@ std::optional<typename Column::Value> smallest_not_below(const Column& column, t
         if (!range || range->first >= limit || range->second < limit) continue;
         std::optional<typename Column::Value> found;
         if (Column::ascending(chunk)) {
-            found = column.value(lower_bound_in(column, chunk, limit));
+            found = value_in(column, chunk, lower_bound_in(column, chunk, limit));
         } else {
             found = column.scan_above(chunk, limit);
         }
@@ -120,7 +132,10 @@ std::optional<int64_t> search(const Column& column, typename Column::Value targe
     if (!below || !above) return first_with_some(column, below ? below : above);
     if (Column::nearer(*below, *above, target)) return first_with(column, *below);
     if (Column::nearer(*above, *below, target)) return first_with(column, *above);
-    return std::min(first_with(column, *below), first_with(column, *above));
+    const std::optional<int64_t> first_below = first_with(column, *below);
+    const std::optional<int64_t> first_above = first_with(column, *above);
+    if (!first_below || !first_above) return first_below ? first_below : first_above;
+    return std::min(*first_below, *first_above);
 }
 
 /// The value a query gives for a chunk and a bound; nothing for NULL.

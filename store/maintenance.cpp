@@ -15,23 +15,44 @@ namespace reelstore {
 
 namespace {
 
+/// Key under which a renumbered record keeps its old number, as imgstore does.
+constexpr const char* kNumberBefore = "_frame_number_before_reindex";
+
+std::filesystem::path beside(const std::filesystem::path& path, const char* suffix) {
+    std::filesystem::path file = path;
+    file += suffix;
+    return file;
+}
+
 /// Removes a database and what SQLite may have left beside it.
 void remove_database(const std::filesystem::path& path) {
     for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
-        std::filesystem::path file = path;
-        file += suffix;
+        const std::filesystem::path file = beside(path, suffix);
         if (file_system().status(file).kind == FileKind::file) file_system().remove(file);
     }
 }
 
-/// The index that is to be replaced, if it can be read.
-std::unique_ptr<FrameIndex> readable_index(const std::filesystem::path& path, const StoreMetadata& metadata) {
+/// The index that is to be replaced, as one file without a log, if it can be read. One that is damaged, foreign or newer is
+/// moved aside, not deleted. Anything else that keeps it from being read is an Error: it may hold what nothing else does.
+std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path, const StoreMetadata& metadata, std::vector<std::string>& warnings) {
+    if (file_system().status(path).kind != FileKind::file) return nullptr;
     try {
-        if (file_system().status(path).kind == FileKind::file) return FrameIndex::open(path, metadata.uuid);
-    } catch (const Error&) {
-        // Damaged, foreign or newer: the chunks are all there is.
+        auto index = FrameIndex::open(path, metadata.uuid, Database::Mode::read_write);
+        index->use_write_ahead_log(false);
+        if (file_system().status(beside(path, "-wal")).size > 0) {
+            throw Error(ErrorCode::locked, {path.string(), {}, {}}, "somebody is reading the index; try again when the readers have closed the store");
+        }
+        return index;
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
+        const std::filesystem::path aside = beside(path, ".damaged");
+        warnings.push_back(fmt::format("{}; kept as {}", error.what(), aside.filename().string()));
+        file_system().rename(path, aside);
+        for (const char* log : {"-wal", "-shm", "-journal"}) {
+            if (file_system().status(beside(path, log)).kind == FileKind::file) file_system().rename(beside(path, log), beside(aside, log));
+        }
+        return nullptr;
     }
-    return nullptr;
 }
 
 /// The store's index if it has one that opens.
@@ -41,34 +62,44 @@ std::unique_ptr<FrameIndex> open_existing_index(const std::filesystem::path& fol
     return FrameIndex::open(path, metadata.uuid, Database::Mode::read_write);
 }
 
-/// The records of the chunk's extra data files by file. Throws before anything is changed when they cannot be renumbered.
-std::vector<std::pair<std::filesystem::path, std::vector<Json>>> renumberable_extra_data(const StoreLayout& layout, int64_t chunk) {
-    std::vector<std::pair<std::filesystem::path, std::vector<Json>>> files;
+/// Records of an extra data file with the frame each belongs to.
+struct ExtraDataToRenumber {
+    std::filesystem::path path;
+    std::vector<Json> records;
+    std::vector<std::optional<int64_t>> frames;
+};
+
+/// The extra data of a chunk, before anything is changed. Throws when they cannot be renumbered.
+std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameIndex& frames, const StoreLayout& layout, int64_t chunk) {
+    std::vector<ExtraDataToRenumber> files;
     for (const std::filesystem::path& path : layout.extra_data_files(chunk)) {
-        const ErrorPlace place{path.string(), chunk, {}};
-        if (path.extension() != ".json") throw Error(ErrorCode::unsupported, place, "extra data in HDF5 cannot be renumbered; nothing was changed");
-        ExtraDataFile file = read_extra_data_file(path);
-        for (const Json& record : file.records) {
-            const auto index = record.find("frame_index");
-            if (index == record.end() || !index->is_number_integer() || index->get<int64_t>() < 0) {
-                throw Error(ErrorCode::unsupported, place, "extra data without frame_index cannot be renumbered; nothing was changed");
-            }
+        if (path.extension() != ".json") {
+            throw Error(ErrorCode::unsupported, {path.string(), chunk, {}}, "extra data in HDF5 cannot be renumbered; nothing was changed");
         }
-        files.emplace_back(path, std::move(file.records));
+        ExtraDataToRenumber file{path, read_extra_data_file(path).records, {}};
+        for (const Json& record : file.records) {
+            std::optional<int64_t> frame = frame_of_record(frames, record);
+            if (!frame && record.contains(kNumberBefore)) {
+                // A run that was ended had come to this file, but not to its chunk's numbers.
+                Json before = record;
+                before["frame_number"] = record[kNumberBefore];
+                frame = frame_of_record(frames, before);
+            }
+            file.frames.push_back(frame);
+        }
+        files.push_back(std::move(file));
     }
     return files;
 }
 
-void renumber_extra_data(const StoreLayout& layout, int64_t chunk, const std::vector<int64_t>& numbers) {
-    for (auto& [path, records] : renumberable_extra_data(layout, chunk)) {
-        for (Json& record : records) {
-            const auto index = record["frame_index"].get<size_t>();
-            if (index >= numbers.size()) continue;
-            if (!record.contains("_frame_number_before_reindex")) record["_frame_number_before_reindex"] = record["frame_number"];
-            record["frame_number"] = numbers[index];
-        }
-        write_file_atomically(path, Json(records).dump());
+void write_renumbered(ExtraDataToRenumber& file, const std::vector<int64_t>& numbers) {
+    for (size_t i = 0; i < file.records.size(); ++i) {
+        if (!file.frames[i]) continue;
+        Json& record = file.records[i];
+        if (!record.contains(kNumberBefore)) record[kNumberBefore] = record["frame_number"];
+        record["frame_number"] = numbers[static_cast<size_t>(*file.frames[i])];
     }
+    write_file_atomically(file.path, Json(file.records).dump());
 }
 
 }  // namespace
@@ -86,7 +117,7 @@ IndexResult build_index(const std::filesystem::path& store, const ChunkProgress&
     IndexResult result;
     result.warnings = metadata.warnings;
     {
-        const std::unique_ptr<FrameIndex> earlier = readable_index(path, metadata);
+        const std::unique_ptr<FrameIndex> earlier = take_earlier_index(path, metadata, result.warnings);
         const auto index = FrameIndex::create(fresh, metadata.uuid);
         Transaction transaction(index->database());
         const FillResult filled = fill_index(*index, layout, metadata, result.warnings, {true, earlier.get(), progress});
@@ -97,11 +128,12 @@ IndexResult build_index(const std::filesystem::path& store, const ChunkProgress&
         for (const ExtraRecord& record : records) index->add_extra_data(record.frame_index, record.data.dump());
         index->set_closed(filled.chunks_unfinished == 0);
         result.chunks_left_out = filled.chunks_left_out;
+        result.chunks_without_media = filled.chunks_without_media;
         transaction.commit();
         result.frame_count = index->frame_count();
         result.chunk_count = static_cast<int64_t>(index->chunks().size());
     }
-    remove_database(path);
+    // Replaces the old index in one step: there is no moment without one.
     file_system().rename(fresh, path);
     file_system().sync_folder(folder);
     return result;
@@ -114,21 +146,31 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
     const StoreLock lock(folder);
     const std::unique_ptr<FrameIndex> index = open_existing_index(folder, metadata);
 
-    // All sidecars are read before the first is changed, so that a store that cannot be renumbered stays as it is.
-    std::vector<std::pair<int64_t, ChunkSidecar>> chunks;
-    std::vector<int64_t> numbers;
-    for (const StoreLayout::Chunk& chunk : layout.chunks()) {
-        std::optional<ChunkSidecar> sidecar = read_chunk_sidecar(layout, chunk.number);
-        if (!sidecar || sidecar->numbers.empty()) continue;
-        renumberable_extra_data(layout, chunk.number);
-        numbers.insert(numbers.end(), sidecar->numbers.begin(), sidecar->numbers.end());
-        chunks.emplace_back(chunk.number, std::move(*sidecar));
-    }
-    if (index && index->frame_count() != static_cast<int64_t>(numbers.size())) {
-        throw Error(ErrorCode::corrupt, {folder.string(), {}, {}},
-                    fmt::format("the index has {} frames, the chunks {}; run `store index` first", index->frame_count(), numbers.size()));
-    }
+    // Everything is read before the first file is changed, so that a store that cannot be renumbered stays as it is.
     RenumberResult result;
+    const auto frames = FrameIndex::create_in_memory(folder, metadata.uuid);
+    {
+        std::vector<std::string> warnings;
+        Transaction transaction(frames->database());
+        if (fill_index(*frames, layout, metadata, warnings).chunks_left_out > 0) {
+            throw Error(ErrorCode::corrupt, fmt::format("{}; nothing was changed", warnings.back()));
+        }
+        transaction.commit();
+    }
+    if (index && index->frame_count() != frames->frame_count()) {
+        throw Error(ErrorCode::unsupported, {folder.string(), {}, {}},
+                    fmt::format("{} frames are in the index, {} in finished chunks: a store with an unfinished or missing chunk cannot be renumbered",
+                                index->frame_count(), frames->frame_count()));
+    }
+    std::vector<int64_t> numbers;
+    frames->visit_rows(0, frames->frame_count(), [&](const FrameRow& row) {
+        numbers.push_back(row.number);
+        return true;
+    });
+    std::vector<ExtraDataToRenumber> extra_data;
+    for (const ChunkRow& chunk : frames->chunks()) {
+        for (ExtraDataToRenumber& file : extra_data_to_renumber(*frames, layout, chunk.chunk)) extra_data.push_back(std::move(file));
+    }
     const auto zeros = std::count(numbers.begin(), numbers.end(), 0);
     if (zeros != 1) {
         throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}}, fmt::format("{} frames have the number 0; there must be exactly one", zeros));
@@ -144,18 +186,17 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
         index->renumber(std::span(numbers).first(static_cast<size_t>(result.zero_index)));
         transaction.commit();
     }
-    int64_t first = 0;
+    for (ExtraDataToRenumber& file : extra_data) write_renumbered(file, numbers);
     int64_t done = 0;
-    for (auto& [chunk, sidecar] : chunks) {
-        if (progress) progress(done++, static_cast<int64_t>(chunks.size()));
-        const auto begin = numbers.begin() + first;
-        first += static_cast<int64_t>(sidecar.numbers.size());
-        const std::vector<int64_t> renumbered(begin, numbers.begin() + first);
-        renumber_extra_data(layout, chunk, numbers);
+    for (const ChunkRow& chunk : frames->chunks()) {
+        if (progress) progress(done++, static_cast<int64_t>(frames->chunks().size()));
+        const auto begin = numbers.begin() + chunk.first_index;
+        ChunkSidecar sidecar = *read_chunk_sidecar(layout, chunk.chunk);
+        const std::vector<int64_t> renumbered(begin, begin + chunk.frame_count);
         if (renumbered == sidecar.numbers) continue;
         if (sidecar.numbers_before_renumbering.empty()) sidecar.numbers_before_renumbering = sidecar.numbers;
         sidecar.numbers = renumbered;
-        write_renumbered_sidecar(layout, chunk, sidecar);
+        write_renumbered_sidecar(layout, chunk.chunk, sidecar);
     }
     if (progress) progress(done, done);
     return result;

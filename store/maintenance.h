@@ -14,7 +14,8 @@ using ChunkProgress = std::function<void(int64_t done, int64_t all)>;
 struct IndexResult {
     int64_t frame_count = 0;
     int64_t chunk_count = 0;
-    int64_t chunks_left_out = 0;   ///< whose numbers and times are lost
+    int64_t chunks_left_out = 0;       ///< whose numbers and times are lost
+    int64_t chunks_without_media = 0;  ///< whose frames are listed but cannot be read
     std::vector<std::string> warnings;
 };
 

@@ -257,6 +257,12 @@ Json parse_user_metadata(const std::string& text) {
         }
     }
     if (user.is_null()) return Json::object();
+    try {
+        // A store whose metadata cannot be read back would be lost: too deep, too large, not UTF-8.
+        parse_yaml(to_yaml(Json{{kStoreKey, user}}), "user metadata");
+    } catch (const Error& error) {
+        throw Error(ErrorCode::invalid_argument, error.what());
+    }
     if (!user.is_object()) throw Error(ErrorCode::invalid_argument, "user metadata must be a mapping of keys to values");
     if (user.contains(kStoreKey)) throw Error(ErrorCode::invalid_argument, "user metadata may not use the key `__store`, which holds the store's own facts");
     return user;

@@ -1,6 +1,8 @@
 #include "store/store_contents.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -51,19 +53,20 @@ void copy_chunk(const FrameIndex& from, const ChunkRow& chunk, FrameIndex& to) {
 
 }  // namespace
 
-bool recordable(const PacketTable& table) {
-    return table.contiguous && table.packets.size() == table.display_order.size();
+bool recordable(const PacketTable& table, size_t frames) {
+    return table.contiguous && table.packets.size() == frames && table.display_order.size() == frames;
 }
 
 std::vector<NewFrame> new_frames(const ChunkSidecar& sidecar, const PacketTable* table) {
     std::vector<NewFrame> frames(sidecar.numbers.size());
+    const bool with_packets = table && recordable(*table, frames.size());
     for (size_t i = 0; i < frames.size(); ++i) {
         const auto position = static_cast<int64_t>(i);
         frames[i].number = sidecar.numbers[i];
         frames[i].time = sidecar.times[i];
         frames[i].stored.position = position;
         frames[i].stored.decode_position = position;
-        if (table && recordable(*table) && position < table->frame_count()) {
+        if (with_packets) {
             frames[i].stored.packet = table->packet_of(position);
             frames[i].stored.bytes = table->packet_of(position).size;
             frames[i].stored.decode_position = table->display_order[i];
@@ -97,16 +100,22 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
         }
         if (sidecar->numbers.empty()) continue;
         std::unique_ptr<ChunkReader> reader;
+        std::shared_ptr<const PacketTable> known;
         const PacketTable* table = nullptr;
         if (!chunk.has_media) {
+            ++result.chunks_without_media;
             warnings.push_back(fmt::format("{}: chunk {}: the file is missing; its {} frames cannot be read",
                                            layout.media(chunk.number).string(), chunk.number, sidecar->numbers.size()));
         } else if (options.scan_media && format && format->info().video) {
             reader = format->open(layout.media(chunk.number), metadata.stored_type, nullptr);
             table = scan(*reader, layout.media(chunk.number), warnings);
+            if (!table) ++result.chunks_without_media;
+            // A scan gives no checksums; the ones recorded at writing stay good for the same packets.
+            if (options.earlier) known = options.earlier->packet_table(chunk.number);
+            if (table && known && known->packets == table->packets) table = known.get();
         }
         index.add_chunk(chunk.number, true);
-        if (table && recordable(*table)) index.set_stream(table->stream);
+        if (table && recordable(*table, sidecar->numbers.size())) index.set_stream(table->stream);
         index.add_frames(new_frames(*sidecar, table));
     }
     if (progress) progress(static_cast<int64_t>(chunks.size()), static_cast<int64_t>(chunks.size()));
@@ -115,14 +124,25 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
 
 namespace {
 
-/// The frame that a record says it belongs to.
-std::optional<int64_t> frame_of(const FrameIndex& index, const Json& record) {
-    const auto own_index = record.find("frame_index");
-    const auto own_number = record.find("frame_number");
-    std::optional<int64_t> number;
-    if (own_number != record.end() && own_number->is_number()) number = own_number->get<int64_t>();
-    if (own_index != record.end() && own_index->is_number()) {
-        const std::optional<FrameRow> row = index.row(own_index->get<int64_t>());
+/// The integer that a JSON value holds, also as a whole float; nothing for anything else.
+std::optional<int64_t> whole_number(const Json& record, const char* key) {
+    const auto value = record.find(key);
+    if (value == record.end() || !value->is_number()) return std::nullopt;
+    if (value->is_number_float()) {
+        const double number = value->get<double>();
+        if (!(std::abs(number) < 9e15) || number != std::floor(number)) return std::nullopt;
+        return static_cast<int64_t>(number);
+    }
+    if (value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
+    return value->get<int64_t>();
+}
+
+}  // namespace
+
+std::optional<int64_t> frame_of_record(const FrameIndex& index, const Json& record) {
+    const std::optional<int64_t> number = whole_number(record, "frame_number");
+    if (const std::optional<int64_t> own_index = whole_number(record, "frame_index")) {
+        const std::optional<FrameRow> row = index.row(*own_index);
         if (row && (!number || row->number == *number)) return row->index;
     }
     // Older writers gave no index, and one is off where a chunk is missing: then the number decides.
@@ -130,8 +150,6 @@ std::optional<int64_t> frame_of(const FrameIndex& index, const Json& record) {
     const std::optional<FrameRow> row = index.find_number(*number, Match::exact);
     return row ? std::optional(row->index) : std::nullopt;
 }
-
-}  // namespace
 
 std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const StoreLayout& layout,
                                                std::vector<std::string>& warnings) {
@@ -148,7 +166,7 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
             for (std::string& warning : file.warnings) warnings.push_back(std::move(warning));
             int64_t homeless = 0;
             for (Json& data : file.records) {
-                const std::optional<int64_t> frame = frame_of(index, data);
+                const std::optional<int64_t> frame = frame_of_record(index, data);
                 if (!frame) {
                     ++homeless;
                     continue;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/median.h"
 #include "codecs/encoding.h"
 #include "store/extra_data_file.h"
 #include "store/layout.h"
@@ -20,12 +21,6 @@ namespace {
 
 /// Chunks kept open: enough for a reader that jumps between neighbours, few enough for files and decoders.
 constexpr size_t kOpenChunks = 4;
-
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-}
 
 }  // namespace
 
@@ -51,12 +46,15 @@ struct StoreReader::Impl {
                 indexed = true;
                 return;
             } catch (const Error& error) {
+                // A locked or unreadable index may hold frames that nothing else has; a damaged or foreign one does not.
+                if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
                 warnings.push_back(fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
             }
         }
         index = FrameIndex::create_in_memory(folder, metadata.uuid);
         Transaction transaction(index->database());
-        fill_index(*index, layout, metadata, warnings);
+        const FillResult filled = fill_index(*index, layout, metadata, warnings);
+        incomplete = filled.chunks_left_out > 0 || filled.chunks_without_media > 0;
         transaction.commit();
     }
 
@@ -83,6 +81,7 @@ struct StoreReader::Impl {
         info.has_times = true;
         info.times_are_absolute = true;
         info.creation_time = metadata.created;
+        info.time_zone = metadata.time_zone;
     }
 
     ChunkReader& chunk_reader(int64_t chunk) {
@@ -134,7 +133,11 @@ struct StoreReader::Impl {
 
     /// The records from the chunks' files, read once and kept.
     const std::vector<ExtraRecord>& extra_data_files() {
-        if (!extra_data) extra_data = read_extra_data_files(*index, layout, warnings);
+        if (!extra_data) {
+            const size_t before = warnings.size();
+            extra_data = read_extra_data_files(*index, layout, warnings);
+            if (warnings.size() > before) incomplete = true;
+        }
         return *extra_data;
     }
 
@@ -145,6 +148,7 @@ struct StoreReader::Impl {
     const Encoding* encoding;
     ImageType image_type;
     std::unique_ptr<FrameIndex> index;
+    bool incomplete = false;
     bool indexed = false;  // the index is the store's own, not made from the sidecars
     std::list<std::pair<int64_t, std::unique_ptr<ChunkReader>>> readers;  // the latest first
     DecodeCounters closed_counters;
@@ -264,6 +268,7 @@ void StoreReader::visit_extra_data(int64_t first, int64_t last, const std::funct
         impl_->index->visit_extra_data(first, last, [&](const ExtraDataRow& row) {
             Json data = Json::parse(row.data, nullptr, false);
             if (!data.is_object()) {
+                impl_->incomplete = true;
                 impl_->warnings.push_back(fmt::format("frame {}: a damaged record of extra data is left out", row.frame_index));
                 return true;
             }
@@ -352,6 +357,10 @@ uint64_t StoreReader::media_bytes() const {
 
 const std::vector<std::string>& StoreReader::warnings() const {
     return impl_->warnings;
+}
+
+bool StoreReader::incomplete() const {
+    return impl_->incomplete;
 }
 
 DecodeCounters StoreReader::counters() const {

@@ -23,7 +23,7 @@ struct StoreReaderOptions {
 ///
 /// Opens what reelstore and imgstore wrote. A store without an index (imgstore's) is opened from its chunks' sidecars; what is
 /// missing or damaged there is said in warnings() and costs only the chunk concerned. Used by one thread at a time;
-/// readers are independent of each other.
+/// readers are independent of each other; that goes for const members too, which share prepared statements and caches.
 class StoreReader : public FrameSource, public RandomAccess {
 public:
     /// `path` is the store's folder or its metadata.yaml. Throws Error(not_found, not_a_store, corrupt, unsupported).
@@ -39,7 +39,8 @@ public:
     std::optional<Frame> at_number(int64_t number, Match match = Match::exact);
     /// Throws Error(invalid_argument) when `time` is not finite.
     std::optional<Frame> at_time(double time, Match match = Match::nearest);
-    /// The frames at these indices, in this order; an index may occur several times.
+    /// The frames at these indices, in this order, all in memory; an index may occur several times, and its frames then
+    /// share their pixels.
     std::vector<Frame> at_indices(std::span<const int64_t> indices);
 
     // The frame table
@@ -83,6 +84,9 @@ public:
     uint64_t media_bytes() const;
     /// What was missing, damaged or corrected so far, one sentence each.
     const std::vector<std::string>& warnings() const;
+    /// True when something of the recording was left out so far: a chunk without numbers and times or without its media, or
+    /// damaged extra data; warnings() says what.
+    bool incomplete() const;
     DecodeCounters counters() const;
 
     // FrameSource

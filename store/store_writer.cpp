@@ -109,7 +109,7 @@ struct StoreWriter::Impl {
     ~Impl() {
         try {
             close();
-        } catch (const Error&) {
+        } catch (...) {
             // The index holds every frame whose bytes were written; there is nobody left to tell.
             return;
         }
@@ -126,10 +126,16 @@ struct StoreWriter::Impl {
         try {
             step();
         } catch (const Error& error) {
-            const Error placed = error.at({folder.string(), writer ? std::optional(chunk) : std::nullopt, {}});
-            failure = std::make_exception_ptr(placed);
-            throw placed;
+            fail(error);
+        } catch (const std::exception& error) {
+            fail(Error(ErrorCode::internal, error.what()));
         }
+    }
+
+    [[noreturn]] void fail(const Error& error) {
+        const Error placed = error.at({folder.string(), writer ? std::optional(chunk) : std::nullopt, {}});
+        failure = std::make_exception_ptr(placed);
+        throw placed;
     }
 
     void add(const cv::Mat& image, int64_t number, double time) {
@@ -207,23 +213,30 @@ struct StoreWriter::Impl {
 
     void commit() {
         if (uncommitted.empty() && extra_data.empty()) return;
+        try {
+            write_rows();
+        } catch (const Error&) {
+            // The rows were rolled back; what the index remembers of them has to go too.
+            index->reload();
+            throw;
+        }
+    }
+
+    void write_rows() {
         Transaction transaction(index->database());
         index->add_frames(uncommitted);
-        uncommitted.clear();
-        if (writer && !stream_saved) {
-            if (const auto stream = writer->stream()) {
-                index->set_stream(*stream);
-                stream_saved = true;
-            }
-        }
+        const std::optional<VideoStream> stream = writer && !stream_saved ? writer->stream() : std::nullopt;
+        if (stream) index->set_stream(*stream);
         // A record goes down only with or after its frame.
         size_t done = 0;
         while (done < extra_data.size() && extra_data[done].frame_index < index->frame_count()) {
             index->add_extra_data(extra_data[done].frame_index, extra_data[done].data);
             ++done;
         }
-        extra_data.erase(extra_data.begin(), extra_data.begin() + static_cast<ptrdiff_t>(done));
         transaction.commit();
+        extra_data.erase(extra_data.begin(), extra_data.begin() + static_cast<ptrdiff_t>(done));
+        uncommitted.clear();
+        stream_saved = stream_saved || stream;
     }
 
     void close_chunk() {
@@ -270,6 +283,7 @@ struct StoreWriter::Impl {
         } catch (const Json::exception&) {
             throw Error(ErrorCode::invalid_argument, place, "text in extra data must be UTF-8");
         }
+        if (const auto reason = refuses_extra_data(text)) throw Error(ErrorCode::invalid_argument, place, *reason);
         guarded([&] {
             extra_data.push_back({frame_count - 1, std::move(text)});
             // The frame's chunk may be complete already; its extra data file is then written anew.
@@ -298,6 +312,7 @@ struct StoreWriter::Impl {
         if (table.frame_count() != static_cast<int64_t>(numbers.size())) {
             throw Error(ErrorCode::invalid_argument, place, fmt::format("the file holds {} frames, but {} numbers are given", table.frame_count(), numbers.size()));
         }
+        if (!started) check_type(type, type, place);
         if (started && !(type == metadata.recorded_type)) {
             throw Error(ErrorCode::wrong_type, place, fmt::format("the video is {} but this store's files are {}", type.text(), metadata.recorded_type.text()));
         }
@@ -317,7 +332,7 @@ struct StoreWriter::Impl {
         std::vector<NewFrame> frames = new_frames(sidecar, &table);
         Transaction transaction(index->database());
         index->add_chunk(chunk, true);
-        if (recordable(table)) index->set_stream(table.stream);
+        if (recordable(table, frames.size())) index->set_stream(table.stream);
         index->add_frames(frames);
         transaction.commit();
         frame_count += static_cast<int64_t>(frames.size());
@@ -359,7 +374,7 @@ struct StoreWriter::Impl {
         try {
             if (writer) collect();
             if (index) commit();
-        } catch (const Error&) {
+        } catch (const std::exception&) {
             // The failure that led here is the one to report.
         }
         writer.reset();

@@ -31,7 +31,8 @@ void check_store_options(const StoreWriterOptions& options);
 ///
 /// Size, pixel type and channels are learned from the first frame and then enforced: a frame that differs is an
 /// Error(wrong_type) and the store goes on without it. Times must be finite. After an error of the disk or the encoder every
-/// further call throws that error again; what was committed stays readable. Used by one thread at a time; one writer a store.
+/// further call throws that error again; what was committed stays readable. A video encoder holds some frames back (its
+/// threads and lookahead, about a dozen by default), so the last of them reach the file only when the chunk is closed. Used by one thread at a time; one writer a store.
 class StoreWriter : public FrameSink {
 public:
     /// Creates the folder, whose parent must exist. Throws Error(already_exists) when there is anything, and
@@ -43,12 +44,15 @@ public:
     /// Adds one frame; the pixels may be reused when it returns.
     void add(const cv::Mat& image, int64_t number, double time);
     /// Ties a record (a JSON object) to the frame added last. Throws Error(invalid_argument) before the first frame and
-    /// for the keys frame_index, frame_number and frame_time, which every record gets.
+    /// for the keys frame_index, frame_number and frame_time, which every record gets, for text that is not UTF-8 and for
+    /// records of more than 16 MiB, 10,000 keys or 64 levels.
     void add_extra_data(const Json& record);
 
     enum class Adopt { copy, move };
     /// Takes an existing video file in as the next chunk, without re-encoding. It must have the container of this store's
-    /// format, frames of the store's type and exactly as many as `numbers` and `times`. An open chunk is closed first.
+    /// format, frames of the store's type and exactly as many as `numbers` and `times`. An open chunk is closed first. Throws
+    /// Error(invalid_argument, wrong_type, not_found or corrupt), and the store goes on, when the file does not fit; an
+    /// error while it is copied is one of the disk.
     void insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers,
                       std::span<const double> times, Adopt adopt = Adopt::copy);
 

@@ -46,7 +46,7 @@ private:
     std::unique_ptr<Watcher> watcher_;
 };
 
-/// Talk, on stderr: "store: note: ...".
+/// Talk, on stderr: "note: ...".
 void print_note(const std::string& text);
 void print_notes(const std::vector<std::string>& texts);
 

@@ -1,6 +1,7 @@
 #include "tools/replaced_output.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file_system.h"
@@ -14,7 +15,7 @@ ReplacedOutput::ReplacedOutput(const std::filesystem::path& path, bool force) : 
     if (kind == FileKind::folder && file_system().list(path_).empty()) return;
     if (!force) throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "exists already; --force replaces it");
     aside_ = path_;
-    aside_ += ".replaced.tmp";
+    aside_ += ".old";
     if (file_system().status(aside_).kind != FileKind::missing) {
         throw Error(ErrorCode::already_exists, {aside_.string(), {}, {}}, "is left from an earlier run that was ended; look at it and move it away");
     }
@@ -34,6 +35,10 @@ void ReplacedOutput::commit() {
     std::filesystem::remove_all(aside_, error);
     aside_.clear();
     if (error) throw system_error(error.value(), path_.string(), "remove what it replaced");
+}
+
+std::filesystem::path ReplacedOutput::keep_both() {
+    return std::exchange(aside_, {});
 }
 
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {

@@ -17,6 +17,8 @@ public:
 
     /// The new output is good: the old one goes.
     void commit();
+    /// Both stay; the name under which the old one does, empty when there was none.
+    std::filesystem::path keep_both();
 
 private:
     std::filesystem::path path_;

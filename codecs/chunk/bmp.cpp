@@ -1,4 +1,4 @@
-#include "codecs/image_folder.h"
+#include "codecs/image_chunk_format.h"
 
 namespace reelstore {
 

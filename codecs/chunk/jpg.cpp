@@ -1,6 +1,6 @@
 #include <opencv2/imgcodecs.hpp>
 
-#include "codecs/image_folder.h"
+#include "codecs/image_chunk_format.h"
 #include "codecs/option_values.h"
 
 namespace reelstore {

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/npy.h"
-#include "codecs/image_folder.h"
+#include "codecs/image_chunk_format.h"
 
 namespace reelstore {
 

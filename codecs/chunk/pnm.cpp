@@ -2,8 +2,8 @@
 #include <opencv2/imgproc.hpp>
 
 #include "base/error.h"
+#include "codecs/image_chunk_format.h"
 #include "codecs/image_codec.h"
-#include "codecs/image_folder.h"
 
 namespace reelstore {
 

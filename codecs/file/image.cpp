@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "codecs/file_format.h"
+#include "codecs/image_chunk_format.h"
 #include "codecs/image_codec.h"
-#include "codecs/image_folder.h"
 #include "codecs/image_header.h"
 
 namespace reelstore {

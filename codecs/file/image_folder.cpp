@@ -1,5 +1,3 @@
-#include "codecs/image_folder.h"
-
 #include <algorithm>
 #include <map>
 
@@ -10,6 +8,7 @@
 #include "base/natural_order.h"
 #include "codecs/file_format.h"
 #include "codecs/frame_file_pattern.h"
+#include "codecs/image_chunk_format.h"
 
 namespace reelstore {
 
@@ -120,17 +119,21 @@ private:
     int64_t next_index_ = 0;
 };
 
+/// What an output takes for itself in a folder that exists.
+enum class Claim {
+    folder,          ///< all of it: the folder must be empty
+    matching_names,  ///< names that match the pattern: other files may be there
+};
+
 class ImageFolderSink : public FrameSink {
 public:
-    ImageFolderSink(FrameFilePattern pattern, const ImageFolderFormat& format, CodecOptions options)
+    ImageFolderSink(FrameFilePattern pattern, Claim claim, const ImageFolderFormat& format, CodecOptions options)
         : pattern_(std::move(pattern)), format_(format), options_(std::move(options)) {
         format_.check_options(options_);
         const FileStatus status = file_system().status(pattern_.folder);
         if (status.kind == FileKind::missing) return;
-        if (status.kind != FileKind::folder || !file_system().list(pattern_.folder).empty()) {
-            throw Error(ErrorCode::already_exists, {pattern_.folder.string(), {}, {}},
-                        "images are only written to a new or an empty folder");
-        }
+        if (status.kind != FileKind::folder) throw Error(ErrorCode::already_exists, place(), "is not a folder");
+        check_room(claim);
         folder_exists_ = true;
     }
 
@@ -156,6 +159,22 @@ public:
 
 private:
     ErrorPlace place() const { return {pattern_.folder.string(), {}, {}}; }
+
+    void check_room(Claim claim) const {
+        const std::vector<std::string> names = file_system().list(pattern_.folder);
+        if (claim == Claim::folder) {
+            if (names.empty()) return;
+            throw Error(ErrorCode::already_exists, place(),
+                        "images are only written to a new or an empty folder, unless their names are given as a "
+                        "pattern such as frame_{:06d}.png");
+        }
+        // Not only the names that would be written: frames of two recordings must not get into one sequence.
+        const auto taken = std::find_if(names.begin(), names.end(),
+                                        [this](const std::string& name) { return pattern_.matches(name); });
+        if (taken == names.end()) return;
+        throw Error(ErrorCode::already_exists, {(pattern_.folder / *taken).string(), {}, {}},
+                    "exists already and has a name like those of the images to be written");
+    }
 
     FrameFilePattern pattern_;
     const ImageFolderFormat& format_;
@@ -208,7 +227,8 @@ public:
             throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
                         fmt::format("images cannot be written as \"{}\"", pattern.extension()));
         }
-        return std::make_unique<ImageFolderSink>(std::move(pattern), *format, options.codec);
+        return std::make_unique<ImageFolderSink>(std::move(pattern), is_folder ? Claim::folder : Claim::matching_names,
+                                                 *format, options.codec);
     }
 
 private:

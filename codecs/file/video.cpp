@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <deque>
 #include <memory>
 #include <utility>
 
 #include "base/error.h"
+#include "base/median.h"
+#include "base/text.h"
 #include "codecs/file_format.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
@@ -43,15 +44,8 @@ const std::array<Output, 4>& outputs() {
     return table;
 }
 
-std::string extension_of(const std::filesystem::path& path) {
-    std::string extension = path.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    return extension;
-}
-
 const Output* output_for(const std::filesystem::path& path) {
-    const std::string extension = extension_of(path);
+    const std::string extension = lower_case_extension(path);
     for (const Output& output : outputs()) {
         if (extension == output.extension) return &output;
     }
@@ -206,9 +200,7 @@ private:
             if (interval > 0 && std::isfinite(interval)) intervals.push_back(interval);
         }
         if (intervals.empty()) return std::nullopt;
-        const auto middle = intervals.begin() + static_cast<ptrdiff_t>(intervals.size() / 2);
-        std::nth_element(intervals.begin(), middle, intervals.end());
-        return std::clamp(std::round(1e3 / *middle) / 1e3, kLeastFrameRate, kMostFrameRate);
+        return std::clamp(std::round(1e3 / median(std::move(intervals))) / 1e3, kLeastFrameRate, kMostFrameRate);
     }
 
     std::filesystem::path path_;
@@ -239,7 +231,7 @@ public:
 
     bool recognises(const std::filesystem::path& path, std::span<const uint8_t> head) const override {
         if (head.empty()) return false;
-        const std::string extension = extension_of(path);
+        const std::string extension = lower_case_extension(path);
         const bool called_video =
             std::find(kReadExtensions.begin(), kReadExtensions.end(), extension) != kReadExtensions.end();
         return called_video || !probe_container(head).empty();

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 namespace reelstore {
 
@@ -77,9 +77,7 @@ std::string name_or_unknown(const char* name) {
 }  // namespace
 
 std::string demuxer_of_extension(const std::filesystem::path& path) {
-    std::string extension = path.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
+    const std::string extension = lower_case_extension(path);
     if (extension == ".mp4" || extension == ".mov" || extension == ".m4v") return "mov";
     if (extension == ".mkv" || extension == ".webm") return "matroska";
     if (extension == ".avi") return "avi";

@@ -1,5 +1,6 @@
 #include "codecs/video/video_chunk_format.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -87,11 +88,26 @@ private:
         } catch (const Error&) {
             return false;
         }
+        const auto checked = [](const Packet& packet) { return packet.checksum.has_value(); };
+        if (std::any_of(table_->packets.begin(), table_->packets.end(), checked)) fresh = moved_packets(*fresh);
+        if (!fresh) return false;
         if (fresh->packets == table_->packets && fresh->stream.extradata == table_->stream.extradata) return false;
         earlier_ = counters();
         decoder_.reset();
         table_ = std::move(fresh);
         return true;
+    }
+
+    /// The table in use with the places that a scan found, for a file that was written anew around the same packets. Where
+    /// there are checksums, everything else that was recorded stays in force: what does not fit it is not the recording.
+    std::shared_ptr<const PacketTable> moved_packets(const PacketTable& fresh) const {
+        if (fresh.packets.size() != table_->packets.size()) return nullptr;
+        auto moved = std::make_shared<PacketTable>(*table_);
+        for (size_t i = 0; i < fresh.packets.size(); ++i) {
+            if (fresh.packets[i].size != moved->packets[i].size) return nullptr;
+            moved->packets[i].offset = fresh.packets[i].offset;
+        }
+        return moved;
     }
 
     std::filesystem::path path_;

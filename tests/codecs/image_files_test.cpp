@@ -180,6 +180,53 @@ TEST_CASE("image folder sink: patterns and folders") {
     }
 }
 
+TEST_CASE("image folder sink: a pattern may be used beside other files") {
+    const TemporaryFolder folder;
+    const auto write_one = [](const fs::path& path) {
+        const auto sink = create_file_sink(path);
+        sink->write(frame_of(kColor, 5));
+        sink->close();
+    };
+    const std::vector<std::string> others = {"Frame_000001.png", "a_frame_000001.png", "frame_.png",
+                                             "frame_000001.jpg", "frame_000001_b.png", "frame_-00001.png",
+                                             "frame_00000a.png", "frame.png",          "notes.txt"};
+    for (const std::string& name : others) write_file_atomically(folder / name, "kept");
+    write_one(folder / "frame_{:06d}.png");
+    CHECK(read_image_number(open_file_source(folder / "frame_000000.png")->next()->image) == 5);
+    for (const std::string& name : others) CHECK(read_text_file(folder / name, 100) == "kept");
+    CHECK(file_system().list(folder.path()).size() == others.size() + 1);
+
+    write_file_atomically(folder / "frame_17.png", "kept");
+    for (const char* pattern : {"frame_{:06d}.png", "frame_{:02d}.png", "frame_{}.png"}) {
+        CAPTURE(pattern);
+        const Error error = error_of([&] { create_file_sink(folder / pattern); });
+        CHECK(error.code() == ErrorCode::already_exists);
+        CHECK(error.place().path == (folder / "frame_000000.png").string());
+    }
+    for (const fs::path& whole : {folder / "", folder.path()}) {
+        const Error error = error_of([&] { create_file_sink(whole); });
+        CHECK(error.code() == ErrorCode::already_exists);
+        CHECK(error.place().path == whole.string());
+    }
+    CHECK(error_of([&] { create_file_sink(folder / "notes.txt" / "{}.png"); }).code() == ErrorCode::already_exists);
+    CHECK(file_system().list(folder.path()).size() == others.size() + 2);
+}
+
+TEST_CASE("image folder sink: a pattern without a folder writes to the working folder") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder / "notes.txt", "kept");
+    const fs::path previous = fs::current_path();
+    fs::current_path(folder.path());
+    const auto sink = create_file_sink("frame_{:03d}.png");
+    sink->write(frame_of(kColor, 5));
+    sink->close();
+    const Error error = error_of([&] { create_file_sink("frame_{:03d}.png"); });
+    fs::current_path(previous);
+    CHECK(error.code() == ErrorCode::already_exists);
+    CHECK(fs::path(error.place().path).filename() == "frame_000.png");
+    CHECK(file_system().list(folder.path()) == std::vector<std::string>{"frame_000.png", "notes.txt"});
+}
+
 TEST_CASE("image folder sink: without frames nothing appears") {
     const TemporaryFolder folder;
     create_file_sink(folder / "a" / "{}.png")->close();
@@ -221,6 +268,16 @@ TEST_CASE("frame_file_pattern: names") {
     CHECK(parse_frame_file_pattern("{}.png").folder == ".");
     CHECK(parse_frame_file_pattern("a{:018d}b.tif").file_name(-1) == "a-00000000000000001b.tif");
     CHECK(parse_frame_file_pattern("{:02d}.png").file_name(1234) == "1234.png");
+
+    const FrameFilePattern pattern = parse_frame_file_pattern("out/a1{:02d}1.png");
+    for (const char* name : {"a101.png", "a1231.png", "a11234561.png", "a1111.png"}) CHECK(pattern.matches(name));
+    for (const char* name : {"", "a1", "1.png", "a11.png", "a1.png", "a1x1.png", "a1-11.png", "a1 11.png", "a1231.PNG",
+                             "a1231.png~", "xa1231.png"}) {
+        CAPTURE(name);
+        CHECK_FALSE(pattern.matches(name));
+    }
+    CHECK(parse_frame_file_pattern("aba{}aba.png").matches("aba1aba.png"));
+    CHECK_FALSE(parse_frame_file_pattern("ab{}ba.png").matches("aba.png"));
 }
 
 TEST_CASE("image file: one frame each way") {

@@ -261,6 +261,7 @@ TEST_CASE("a stale table is replaced by one scan") {
     auto short_table = std::make_shared<PacketTable>(*video.table);
     short_table->packets.resize(10);
     short_table->sort_display_order();
+    for (Packet& packet : short_table->packets) packet.checksum.reset();
     for (const auto& table : {shifted, short_table}) {
         const auto reader = format.open(video.path, type, table);
         for (const int64_t position : {20, 3, 29}) check_frame(*reader, type, position, 25);

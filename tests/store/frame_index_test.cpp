@@ -168,9 +168,15 @@ TEST_CASE("a summary that contradicts itself is refused") {
     Database(path, Database::Mode::read_write).execute("UPDATE chunks SET first_index = 0, frame_count = -1");
     CHECK(error_of([&] { FrameIndex::open(path, "abc"); }) == ErrorCode::corrupt);
     Database(path, Database::Mode::read_write).execute("UPDATE chunks SET frame_count = 3");
+    CHECK(error_of([&] { FrameIndex::open(path, "abc"); }) == ErrorCode::corrupt);
+    Database(path, Database::Mode::read_write).execute("UPDATE chunks SET frame_count = 1 << 60");
+    CHECK(error_of([&] { FrameIndex::open(path, "abc"); }) == ErrorCode::corrupt);
+    Database(path, Database::Mode::read_write).execute("UPDATE chunks SET frame_count = 2, number_min = -1000; DELETE FROM frames WHERE frame_index = 0");
     std::string message;
-    CHECK(error_of([&] { FrameIndex::open(path, "abc")->row(2); }, &message) == ErrorCode::corrupt);
-    CHECK(message.find("frame index 2") != std::string::npos);
+    CHECK(error_of([&] { FrameIndex::open(path, "abc")->row(0); }, &message) == ErrorCode::corrupt);
+    CHECK(message.find("frame index 0") != std::string::npos);
+    Database(path, Database::Mode::read_write).execute("INSERT INTO frames (frame_index, frame_number, frame_time, chunk) VALUES (0, 1, 1.0, 0)");
+    CHECK(error_of([&] { FrameIndex::open(path, "abc")->find_number(-500, Match::previous); }) == ErrorCode::corrupt);
 }
 
 TEST_CASE("packet tables come back as they were recorded, B-frames included") {

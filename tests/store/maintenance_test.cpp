@@ -5,6 +5,7 @@
 #include "base/file_system.h"
 #include "base/npz.h"
 #include "base/npy.h"
+#include "base/sqlite.h"
 #include "store/layout.h"
 #include "store/maintenance.h"
 #include "store/store_lock.h"
@@ -170,4 +171,74 @@ TEST_CASE("building the index keeps what only the old one knows: the chunk of a 
         if (committed > 8) CHECK(build_index(copy).chunks_left_out == 1);
         CHECK(StoreReader(copy).frame_count() == 8);
     }
+}
+
+TEST_CASE("renumbering a store whose first chunk is gone gives every record its own frame's number") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_wrapping_store(path, "npy");
+    std::filesystem::remove(path / "index.sqlite");
+    std::filesystem::remove_all(path / "000000");
+    // Left are the frames numbered 99 0 1 2 3 4, whose records still count the lost chunk in frame_index.
+    CHECK(renumber(path).zero_index == 1);
+    for (int run = 0; run < 2; ++run) {
+        StoreReader store(path);
+        REQUIRE(store.frame_count() == 6);
+        const std::vector<ExtraRecord> records = store.all_extra_data();
+        REQUIRE(records.size() == 6);
+        for (size_t i = 0; i < 6; ++i) {
+            CHECK(store.row(static_cast<int64_t>(i))->number == static_cast<int64_t>(i) - 1);
+            CHECK(records[i].frame_index == static_cast<int64_t>(i));
+            CHECK(records[i].data["i"] == i + 4);
+        }
+        renumber(path);
+    }
+}
+
+TEST_CASE("a renumbering that was ended between extra data and numbers is completed by another") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_wrapping_store(path, "npy");
+    std::filesystem::remove(path / "index.sqlite");
+    std::filesystem::copy(path / "000000" / "index.npz", folder / "old.npz");
+    renumber(path);
+    std::filesystem::copy_file(folder / "old.npz", path / "000000" / "index.npz", std::filesystem::copy_options::overwrite_existing);
+    renumber(path);
+    check_renumbered(path);
+}
+
+TEST_CASE("an index that somebody has locked is neither replaced nor taken for damaged") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_wrapping_store(path, "npy");
+    const Database other(path / "index.sqlite", Database::Mode::read_write);
+    other.execute("BEGIN EXCLUSIVE");
+    CHECK(error_of([&] { build_index(path); }) == ErrorCode::locked);
+    CHECK(error_of([&] { StoreReader store(path); }) == ErrorCode::locked);
+    other.execute("ROLLBACK");
+    StoreReader store(path);
+    CHECK(store.frame_count() == 10);
+}
+
+TEST_CASE("a damaged index is kept aside when a new one is built") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_wrapping_store(path, "npy");
+    std::ofstream(path / "index.sqlite") << "no database";
+    const IndexResult result = build_index(path);
+    CHECK(result.frame_count == 10);
+    CHECK(result.warnings.size() == 1);
+    CHECK(read_text_file(path / "index.sqlite.damaged", 100) == "no database");
+}
+
+TEST_CASE("checksums outlive a new index") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_wrapping_store(path, "avc1/mp4");
+    const auto count = [&] {
+        return Database(path / "index.sqlite", Database::Mode::read_only).query_int64("SELECT COUNT(*) FROM frames WHERE checksum IS NOT NULL");
+    };
+    CHECK(count() == 10);
+    build_index(path);
+    CHECK(count() == 10);
 }

@@ -47,6 +47,15 @@ std::vector<int> range(int first, int last) {
     return values;
 }
 
+/// Changes bits of one byte.
+void flip(const std::filesystem::path& path, int64_t offset, int bits) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(offset);
+    const int byte = file.get();
+    file.seekp(offset);
+    file.put(static_cast<char>(byte ^ bits));
+}
+
 /// True when some warning holds all the words.
 bool warned(const StoreReader& store, const std::vector<std::string>& words) {
     for (const std::string& warning : store.warnings()) {
@@ -376,12 +385,7 @@ TEST_CASE("bytes of a chunk that changed behind its back are an error, never ano
         const Database database(path / "index.sqlite", Database::Mode::read_write);
         offset = *database.query_int64("SELECT byte_offset + byte_size / 2 FROM frames WHERE frame_index = 20");
     }
-    std::fstream file(path / "000000.mp4", std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(offset);
-    const char byte = static_cast<char>(file.get());
-    file.seekp(offset);
-    file.put(static_cast<char>(byte ^ 1));
-    file.close();
+    flip(path / "000000.mp4", offset, 1);
     StoreReader store(path);
     for (int i = 0; i < 30; ++i) {
         if (i < 20) {
@@ -390,4 +394,20 @@ TEST_CASE("bytes of a chunk that changed behind its back are an error, never ano
             CHECK(error_of([&] { store.at_index(i); }) == ErrorCode::corrupt);
         }
     }
+}
+
+TEST_CASE("changed bytes are an error also where they change what a scan of the file would say") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_numbered_store(path, {.format = "avc1/mp4", .chunk_frames = 30}, gray_type(), 30);
+    int64_t offset = 0;
+    {
+        const Database database(path / "index.sqlite", Database::Mode::read_write);
+        offset = *database.query_int64("SELECT byte_offset FROM frames WHERE frame_index = 20");
+    }
+    // nal_ref_idc behind the length of the NAL unit: to a scan, the frame becomes one that no other needs.
+    flip(path / "000000.mp4", offset + 4, 0x60);
+    StoreReader store(path);
+    for (int i = 20; i < 30; ++i) CHECK(error_of([&] { store.at_index(i); }) == ErrorCode::corrupt);
+    CHECK(read_image_number(store.at_index(19).image) == 19);
 }

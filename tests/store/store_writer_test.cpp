@@ -175,6 +175,7 @@ TEST_CASE("options that make no sense are refused before anything is created") {
     CHECK(refused({.format = "npy", .metadata = "[1, 2]"}));
     CHECK(refused({.format = "npy", .metadata = "__store: {}"}));
     CHECK(refused({.format = "npy", .metadata = "a: b: c"}));
+    CHECK(refused({.format = "npy", .metadata = R"({"deep": )" + std::string(100, '[') + std::string(100, ']') + "}"}));
     CHECK(refused({.format = "npy", .time_zone = "Mars/Olympus"}));
     CHECK(refused({.format = "avc1/mp4", .codec = {{"bitrate", "5"}}}));
     CHECK(refused({.format = "avc1/mp4", .codec = {{"crf", "very good"}}}));
@@ -269,6 +270,10 @@ TEST_CASE("extra data are tied to the last frame, live and in the chunk's file")
     CHECK(error_of([&] { writer.add_extra_data({{"frame_time", 1}}); }) == ErrorCode::invalid_argument);
     CHECK(error_of([&] { writer.add_extra_data(Json::array({1, 2})); }) == ErrorCode::invalid_argument);
     CHECK(error_of([&] { writer.add_extra_data({{"text", "\xff\xfe"}}); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([&] { writer.add_extra_data({{"text", std::string(size_t{17} << 20, 'x')}}); }) == ErrorCode::invalid_argument);
+    Json deep = 1;
+    for (int i = 0; i < 70; ++i) deep = Json::array({deep});
+    CHECK(error_of([&] { writer.add_extra_data({{"deep", deep}}); }) == ErrorCode::invalid_argument);
     writer.close();
 
     StoreReader store(folder / "s");

@@ -152,9 +152,14 @@ class Extract(StoreTestCase):
         folder.mkdir()
         (folder / "notes.txt").write_text("precious")
         for force in ((), ("--force",)):
-            for out in (folder, folder / "frame_{:06d}.png"):
-                self.assert_refused(run("extract", self.store, out, *force), 1, folder)
+            self.assert_refused(run("extract", self.store, folder, *force), 1, folder)
         self.assertEqual([path.name for path in folder.iterdir()], ["notes.txt"])
+        (folder / "frame_000007.png").write_bytes(b"precious")
+        for force in ((), ("--force",)):
+            self.assert_refused(run("extract", self.store, folder / "frame_{:06d}.png", *force), 1, "frame_000007.png")
+        self.ok("extract", self.store, folder / "other_{:06d}.png", "--index", "0:2")
+        self.assertEqual(sorted(path.name for path in folder.iterdir()),
+                         ["frame_000007.png", "notes.txt", "other_000000.png", "other_000001.png"])
 
     def test_force_spares_the_old_output_when_the_new_one_cannot_begin(self):
         out = self.folder / "clip.mp4"

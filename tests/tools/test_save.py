@@ -248,6 +248,20 @@ class Options(StoreTestCase):
                 self.assertEqual(self.json_of("info", self.store)["frame_count"], 20)
                 self.assertEqual(self.json_of("info", self.store)["format"], "npy")
 
+    def test_force_keeps_the_old_store_when_the_new_one_is_not_finished(self):
+        images = self.folder / "images"
+        images.mkdir()
+        for i in range(6):
+            cv2.imwrite(str(images / f"{i}.png"), numbered_image(i))
+        (images / "3.png").write_bytes((images / "3.png").read_bytes()[:60])
+        self.ok("save", self.source, self.store, "--format", "npy")
+        result = run("save", images, self.store, "--format", "npy", "--force")
+        self.assertEqual(result.code, 1, result.err)
+        self.assertEqual(self.json_of("info", self.store)["frame_count"], 3)
+        old = self.folder / (self.store.name + ".old")
+        self.assertIn(str(old), result.err)
+        self.assertEqual(self.json_of("info", old)["frame_count"], 20)
+
     def test_force_onto_the_source_itself(self):
         self.ok("save", self.source, self.store, "--format", "npy")
         result = run("save", self.store, self.store, "--format", "png", "--force")

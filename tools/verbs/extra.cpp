@@ -35,7 +35,7 @@ public:
             visit(store, range, [](const Json& record) { fmt::print("{}\n", record.dump()); });
         }
         print_notes(store.warnings());
-        return kExitDone;
+        return store.incomplete() ? kExitDataLost : kExitDone;
     }
 
 private:

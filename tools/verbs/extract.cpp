@@ -99,12 +99,13 @@ public:
         options.codec = parse_codec_options(codec_);
         if (lies_in(output_, store.folder())) throw UsageError("the output lies in the store itself");
         const std::filesystem::path list = list_path(output_);
-        // Folders are never replaced, as they may hold anything; the sink refuses one with files in it.
+        // Folders are never replaced, as they may hold anything; the sink refuses one whose files are in the way.
         std::optional<ReplacedOutput> replaced;
         if (!is_pattern(output_) && file_system().status(output_).kind != FileKind::folder) replaced.emplace(output_, force_);
         ReplacedOutput replaced_list(list, force_);
         try {
-            const int code = extract(frames, filters, options, list);
+            int code = extract(frames, filters, options, list);
+            if (code == kExitDone && store.incomplete()) code = kExitDataLost;
             if (replaced) replaced->commit();
             replaced_list.commit();
             return code;

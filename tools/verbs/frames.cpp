@@ -34,7 +34,7 @@ public:
             if ((row.index - range.first) % range.step == 0) print(row);
             return true;
         });
-        return kExitDone;
+        return store.incomplete() ? kExitDataLost : kExitDone;
     }
 
 private:

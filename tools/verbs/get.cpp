@@ -6,13 +6,14 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/npy.h"
-#include "codecs/image_folder.h"
+#include "codecs/image_chunk_format.h"
 #include "codecs/pixel_hash.h"
 #include "store/store_reader.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/match.h"
 #include "tools/ranges.h"
+#include "tools/replaced_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -66,6 +67,7 @@ public:
             return kExitFailed;
         }
         const Frame frame = store.at_index(row->index);
+        if (!output_.empty() && output_ != "-" && lies_in(output_, store.folder())) throw UsageError("the output lies in the store itself");
         if (!output_.empty()) write(frame);
         if (json_) print_json(frame);
         if (output_.empty() && !json_) fmt::print("index {} number {} time {}: {}\n", frame.index, frame.number, exact_text(frame.time), ImageType::of(frame.image).text());

@@ -20,7 +20,7 @@ public:
         const IndexResult result = build_index(store_, [&](int64_t done, int64_t all) { bar.update(done, all); });
         print_notes(result.warnings);
         fmt::print(stderr, "indexed {} frames in {} chunks\n", result.frame_count, result.chunk_count);
-        return result.chunks_left_out > 0 ? kExitDataLost : kExitDone;
+        return result.chunks_left_out > 0 || result.chunks_without_media > 0 ? kExitDataLost : kExitDone;
     }
 
 private:

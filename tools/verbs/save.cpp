@@ -12,6 +12,7 @@
 #include "filters/filter_table.h"
 #include "store/open_source.h"
 #include "store/layout.h"
+#include "store/store_reader.h"
 #include "store/store_writer.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
@@ -88,8 +89,9 @@ public:
         app.add_option("--start", pipeline_.start, "first frame to record (default 0)")->check(CLI::NonNegativeNumber);
         app.add_option("--frames", frames_, "frames to record at most")->check(CLI::NonNegativeNumber);
         app.add_option("--step", pipeline_.step, "record every n-th frame (default 1)")->check(CLI::PositiveNumber);
-        app.add_option("--time", time_, "times of the frames: source (default), now, or fps:N");
+        app.add_option("--time", time_, "times of the saved frames: source (default; from 0 at 25 a second if it has none), now, or fps:N (N saved frames a second from now)");
         app.add_flag("--realtime", pipeline_.realtime, "pace a file by its own times, as a camera would");
+        app.add_flag("--raw", raw_, "take the raw images of a store with an encoding (Bayer...) and keep that encoding");
         app.add_flag("--gray", gray_, "record in gray");
         app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
         app.add_option("--meta", user_, "KEY=VALUE of your own, kept in metadata.yaml; VALUE is YAML, so write 'id=\"007\"' for text of digits")->allow_extra_args(false);
@@ -100,7 +102,7 @@ public:
         if (paths_.size() == 2 && !source_.empty()) throw UsageError("give the source once: as SOURCE or as --source");
         const std::string source_name = paths_.size() == 2 ? paths_[0] : source_;
         const std::string store = paths_.back();
-        const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_});
+        const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_}, raw_);
         TimeRule time(time_, source->info());
         if (pipeline_.realtime && !source->info().has_times) throw UsageError("--realtime needs a source with times of its own");
         fill_options(*source);
@@ -114,10 +116,16 @@ public:
         StoreWriter writer(store, options_);
         try {
             const int code = record(*source, filters, writer, time);
-            replaced.commit();
+            if (code == kExitDone) {
+                replaced.commit();
+            } else {
+                keep_what_there_is(store, writer.frame_count(), replaced);
+            }
             return code;
-        } catch (const Error& error) {
-            return report_failure(error, store, writer.frame_count(), replaced);
+        } catch (const std::exception& error) {
+            fmt::print(stderr, "store save: {}\n", error.what());
+            keep_what_there_is(store, writer.frame_count(), replaced);
+            return kExitFailed;
         }
     }
 
@@ -133,17 +141,17 @@ private:
         return result.cancelled ? kExitInterrupted : kExitDone;
     }
 
-    /// Says what went wrong and what was kept: a store without any frame is of no use to anybody.
-    static int report_failure(const Error& error, const std::string& store, int64_t frames, ReplacedOutput& replaced) {
-        fmt::print(stderr, "store save: {}\n", error.what());
+    /// After a failure or an interruption: the frames recorded so far stay, and so does the store that was to be replaced. A
+    /// store without any frame is of no use to anybody.
+    static void keep_what_there_is(const std::string& store, int64_t frames, ReplacedOutput& replaced) {
         if (frames > 0) {
-            fmt::print(stderr, "the {} frames before that are in {}\n", frames, store);
-            replaced.commit();
+            fmt::print(stderr, "the {} frames recorded so far are in {}\n", frames, store);
+            const std::filesystem::path old = replaced.keep_both();
+            if (!old.empty()) fmt::print(stderr, "the store that was to be replaced is now {}\n", old.string());
         } else {
             std::error_code ignored;
             std::filesystem::remove_all(store, ignored);
         }
-        return kExitFailed;
     }
 
     void fill_options(const FrameSource& source) {
@@ -152,6 +160,9 @@ private:
         if (!chunk_bytes_.empty()) options_.chunk_bytes = parse_bytes(chunk_bytes_);
         if (frames_ >= 0) pipeline_.frames = frames_;
         options_.codec = parse_codec_options(codec_);
+        options_.time_zone = source.info().time_zone;
+        const auto* store = dynamic_cast<const StoreReader*>(&source);
+        if (store && raw_ && options_.encoding.empty()) options_.encoding = store->metadata().encoding;
         Json user = source.user_metadata();
         const std::string pairs = parse_user_pairs(user_);
         if (!pairs.empty()) user.update(parse_yaml(pairs, "--meta").value);
@@ -171,6 +182,7 @@ private:
     std::vector<std::string> user_;
     std::vector<std::string> codec_;
     bool gray_ = false;
+    bool raw_ = false;
     bool force_ = false;
 };
 

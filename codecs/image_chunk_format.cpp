@@ -1,7 +1,6 @@
-#include "codecs/image_folder.h"
+#include "codecs/image_chunk_format.h"
 
 #include <algorithm>
-#include <cctype>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/text.h"
 #include "codecs/image_codec.h"
 
 namespace reelstore {
@@ -99,12 +99,6 @@ private:
     ImageType type_;
     DecodeCounters counters_;
 };
-
-std::string lower_case(std::string_view text) {
-    std::string lower(text);
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    return lower;
-}
 
 }  // namespace
 
