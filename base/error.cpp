@@ -24,10 +24,14 @@ std::string with_place(const ErrorPlace& place, const std::string& message) {
 ErrorCode code_of(int error_number) {
     switch (error_number) {
         case ENOSPC:
-        case EDQUOT: return ErrorCode::no_space;
-        case ENOENT: return ErrorCode::not_found;
-        case EEXIST: return ErrorCode::already_exists;
-        default: return ErrorCode::io;
+        case EDQUOT:
+            return ErrorCode::no_space;
+        case ENOENT:
+            return ErrorCode::not_found;
+        case EEXIST:
+            return ErrorCode::already_exists;
+        default:
+            return ErrorCode::io;
     }
 }
 
@@ -35,18 +39,30 @@ ErrorCode code_of(int error_number) {
 
 const char* to_string(ErrorCode code) {
     switch (code) {
-        case ErrorCode::invalid_argument: return "invalid_argument";
-        case ErrorCode::wrong_type: return "wrong_type";
-        case ErrorCode::not_found: return "not_found";
-        case ErrorCode::already_exists: return "already_exists";
-        case ErrorCode::not_a_store: return "not_a_store";
-        case ErrorCode::unsupported: return "unsupported";
-        case ErrorCode::corrupt: return "corrupt";
-        case ErrorCode::locked: return "locked";
-        case ErrorCode::no_space: return "no_space";
-        case ErrorCode::io: return "io";
-        case ErrorCode::cancelled: return "cancelled";
-        case ErrorCode::internal: return "internal";
+        case ErrorCode::invalid_argument:
+            return "invalid_argument";
+        case ErrorCode::wrong_type:
+            return "wrong_type";
+        case ErrorCode::not_found:
+            return "not_found";
+        case ErrorCode::already_exists:
+            return "already_exists";
+        case ErrorCode::not_a_store:
+            return "not_a_store";
+        case ErrorCode::unsupported:
+            return "unsupported";
+        case ErrorCode::corrupt:
+            return "corrupt";
+        case ErrorCode::locked:
+            return "locked";
+        case ErrorCode::no_space:
+            return "no_space";
+        case ErrorCode::io:
+            return "io";
+        case ErrorCode::cancelled:
+            return "cancelled";
+        case ErrorCode::internal:
+            return "internal";
     }
     return "internal";
 }

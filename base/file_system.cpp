@@ -128,12 +128,16 @@ public:
         int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
         const char* action = "open";
         switch (mode) {
-            case OpenMode::read: flags |= O_RDONLY; break;
+            case OpenMode::read:
+                flags |= O_RDONLY;
+                break;
             case OpenMode::create_exclusive:
                 flags |= O_RDWR | O_CREAT | O_EXCL;
                 action = "create";
                 break;
-            case OpenMode::read_write: flags |= O_RDWR; break;
+            case OpenMode::read_write:
+                flags |= O_RDWR;
+                break;
         }
         Descriptor descriptor(retry_interrupted([&] { return ::open(path.c_str(), flags, 0666); }));
         if (!descriptor.open()) throw system_error(errno, path.string(), action);
@@ -257,9 +261,9 @@ Content read_content(const fs::path& path, uint64_t limit) {
     std::unique_ptr<File> file = file_system().open(path, OpenMode::read);
     uint64_t size = file->size();
     if (size > limit) {
-        throw Error(ErrorCode::corrupt, {.path = path.string(), .chunk = {}, .frame_index = {}},
-                    "has " + std::to_string(size) + " bytes, more than the " + std::to_string(limit) +
-                        " that make sense here");
+        throw Error(
+            ErrorCode::corrupt, {.path = path.string(), .chunk = {}, .frame_index = {}},
+            "has " + std::to_string(size) + " bytes, more than the " + std::to_string(limit) + " that make sense here");
     }
     Content content(static_cast<size_t>(size), 0);
     content.resize(file->read_at(content.data(), content.size(), 0));

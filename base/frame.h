@@ -15,8 +15,8 @@ namespace reelstore {
 /// clone() the image, for as long as the pixels are needed. Treat pixels of a frame you did not make as read only.
 struct Frame {
     cv::Mat image;
-    int64_t index = 0;    ///< 0..n-1, order of writing in its source
-    int64_t number = 0;   ///< the camera's number: may repeat, go down, have holes
+    int64_t index = 0;   ///< 0..n-1, order of writing in its source
+    int64_t number = 0;  ///< the camera's number: may repeat, go down, have holes
     /// Seconds, normally since the Unix epoch. NaN when the source has no times.
     double time = std::numeric_limits<double>::quiet_NaN();
     std::shared_ptr<const void> owner;  ///< keeps the memory behind `image` alive; empty when cv::Mat owns it

@@ -15,16 +15,16 @@ namespace reelstore {
 
 /// What is known about a source before its first frame is read.
 struct SourceInfo {
-    std::string name = {};                      ///< path or device, for messages
-    std::string format = {};                    ///< "avc1/mp4", "h264 in mov,mp4", "image folder", "camera"
-    ImageType image_type;                  ///< empty() when only the first frame will tell
-    std::optional<int64_t> frame_count = {};    ///< none: unknown or endless (camera)
-    std::optional<double> frame_rate = {};      ///< nominal frames per second
-    bool has_numbers = false;              ///< frames carry numbers of their own, not just 0, 1, 2...
-    bool has_times = false;                ///< frames carry times of their own
-    bool times_are_absolute = false;       ///< those times count from the Unix epoch
-    std::string time_zone = {};                  ///< IANA name of the zone it was recorded in; empty when unknown
-    std::optional<double> creation_time = {};   ///< of the recording, seconds since the Unix epoch
+    std::string name = {};                     ///< path or device, for messages
+    std::string format = {};                   ///< "avc1/mp4", "h264 in mov,mp4", "image folder", "camera"
+    ImageType image_type;                      ///< empty() when only the first frame will tell
+    std::optional<int64_t> frame_count = {};   ///< none: unknown or endless (camera)
+    std::optional<double> frame_rate = {};     ///< nominal frames per second
+    bool has_numbers = false;                  ///< frames carry numbers of their own, not just 0, 1, 2...
+    bool has_times = false;                    ///< frames carry times of their own
+    bool times_are_absolute = false;           ///< those times count from the Unix epoch
+    std::string time_zone = {};                ///< IANA name of the zone it was recorded in; empty when unknown
+    std::optional<double> creation_time = {};  ///< of the recording, seconds since the Unix epoch
 };
 
 /// One record of extra data: a JSON object tied to a frame of its source.

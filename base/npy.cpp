@@ -289,8 +289,7 @@ NpyHeader parse_npy_header(std::span<const uint8_t> bytes) {
     size_t start = kPrefix + length_bytes;
     if (bytes.size() - start < length) fail("cut off in the header");
 
-    NpyHeader header =
-        HeaderParser(std::string_view(reinterpret_cast<const char*>(&bytes[start]), length)).parse();
+    NpyHeader header = HeaderParser(std::string_view(reinterpret_cast<const char*>(&bytes[start]), length)).parse();
     header.data_offset = start + length;
     const std::string& descr = header.descr;
     size_t digits = 0;
@@ -334,15 +333,24 @@ std::vector<uint8_t> make_npy_header(const std::string& descr, const std::vector
 
 std::string npy_descr(int depth) {
     switch (depth) {
-        case CV_8U: return "|u1";
-        case CV_8S: return "|i1";
-        case CV_16U: return "<u2";
-        case CV_16S: return "<i2";
-        case CV_32S: return "<i4";
-        case CV_32F: return "<f4";
-        case CV_64F: return "<f8";
-        case CV_16F: return "<f2";
-        default: throw Error(ErrorCode::invalid_argument, "unknown pixel depth " + std::to_string(depth));
+        case CV_8U:
+            return "|u1";
+        case CV_8S:
+            return "|i1";
+        case CV_16U:
+            return "<u2";
+        case CV_16S:
+            return "<i2";
+        case CV_32S:
+            return "<i4";
+        case CV_32F:
+            return "<f4";
+        case CV_64F:
+            return "<f8";
+        case CV_16F:
+            return "<f2";
+        default:
+            throw Error(ErrorCode::invalid_argument, "unknown pixel depth " + std::to_string(depth));
     }
 }
 
@@ -444,9 +452,14 @@ std::vector<uint8_t> npy_from_text(std::string_view text) {
 
 std::vector<uint8_t> npy_none() {
     constexpr std::string_view kPickledNone{
-        "\x80\x03" "cnumpy.core.multiarray\n_reconstruct\nq\x00" "cnumpy\nndarray\nq\x01K\x00\x85q\x02"
-        "C\x01" "bq\x03\x87q\x04Rq\x05(K\x01)cnumpy\ndtype\nq\x06X\x02\x00\x00\x00O8q\x07\x89\x88\x87q\x08Rq\t("
-        "K\x03X\x01\x00\x00\x00|q\nNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tq\x0b" "b\x89]q\x0cNatq\rb.", 150};
+        "\x80\x03"
+        "cnumpy.core.multiarray\n_reconstruct\nq\x00"
+        "cnumpy\nndarray\nq\x01K\x00\x85q\x02"
+        "C\x01"
+        "bq\x03\x87q\x04Rq\x05(K\x01)cnumpy\ndtype\nq\x06X\x02\x00\x00\x00O8q\x07\x89\x88\x87q\x08Rq\t("
+        "K\x03X\x01\x00\x00\x00|q\nNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tq\x0b"
+        "b\x89]q\x0cNatq\rb.",
+        150};
     std::vector<uint8_t> bytes = make_npy_header("|O", {});
     append(bytes, kPickledNone.data(), kPickledNone.size());
     return bytes;

@@ -16,7 +16,7 @@ namespace reelstore {
 /// Header of numpy's .npy format, versions 1.0, 2.0 and 3.0
 /// (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 struct NpyHeader {
-    std::string descr;           ///< "<u2", "|u1", ">f8", "<U7", "|O", ...
+    std::string descr;  ///< "<u2", "|u1", ">f8", "<U7", "|O", ...
     bool fortran_order = false;
     std::vector<int64_t> shape;  ///< empty for a 0-d array
     size_t data_offset = 0;      ///< of the first element in the file

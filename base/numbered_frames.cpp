@@ -17,12 +17,17 @@ constexpr int kBright = 220;
 /// Factor from the 8-bit brightness the picture is drawn in to the values of another element type.
 double scale_of(int depth) {
     switch (depth) {
-        case CV_8U: return 1;
-        case CV_8S: return 0.5;
-        case CV_16S: return 128;
+        case CV_8U:
+            return 1;
+        case CV_8S:
+            return 0.5;
+        case CV_16S:
+            return 128;
         case CV_16U:
-        case CV_32S: return 257;
-        default: return 1.0 / 7;  // floats get values that are no whole numbers
+        case CV_32S:
+            return 257;
+        default:
+            return 1.0 / 7;  // floats get values that are no whole numbers
     }
 }
 
@@ -46,8 +51,8 @@ cv::Mat make_numbered_image(const ImageType& type, int number) {
                                                      std::to_string(kBars) + " pixels wide");
     }
     if (number < 0 || number >= 1 << kBars) {
-        throw Error(ErrorCode::invalid_argument, "no numbered image for " + std::to_string(number) +
-                                                     ": the number must be in 0..65535");
+        throw Error(ErrorCode::invalid_argument,
+                    "no numbered image for " + std::to_string(number) + ": the number must be in 0..65535");
     }
     cv::Mat drawn(type.height, type.width, CV_8UC(type.channels));
     int bar_rows = (type.height + 1) / 2;

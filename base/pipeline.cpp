@@ -59,7 +59,8 @@ public:
             first_time_ = time;
             start_ = steady_clock::now();
         }
-        const auto due = start_ + std::chrono::duration_cast<steady_clock::duration>(duration<double>(std::min(time - first_time_, kLongestWait)));
+        const auto due = start_ + std::chrono::duration_cast<steady_clock::duration>(
+                                      duration<double>(std::min(time - first_time_, kLongestWait)));
         while (!give_up()) {
             const auto left = due - steady_clock::now();
             if (left <= steady_clock::duration::zero()) return;
@@ -77,16 +78,25 @@ class Run {
 public:
     Run(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, FrameSink& sink,
         const PipelineOptions& options, std::stop_token stop)
-        : source_(source), filters_(filters), sink_(sink), options_(options), stop_(std::move(stop)),
-          to_filters_(options.queue_bytes), to_sink_(options.queue_bytes) {}
+        : source_(source),
+          filters_(filters),
+          sink_(sink),
+          options_(options),
+          stop_(std::move(stop)),
+          to_filters_(options.queue_bytes),
+          to_sink_(options.queue_bytes) {}
 
     PipelineResult operator()() {
         if (options_.step < 1) throw Error(ErrorCode::invalid_argument, "the step must be at least 1");
         if (options_.start < 0) throw Error(ErrorCode::invalid_argument, "the start must not be negative");
         set_expected();
         {
-            // What was read before an error of the source is still filtered and written; nothing is once the sink fails.
-            std::jthread reader([this] { guarded([this] { read(); }, [] {}); to_filters_.close(); });
+            // What was read before an error of the source is still filtered and written; nothing is once the sink
+            // fails.
+            std::jthread reader([this] {
+                guarded([this] { read(); }, [] {});
+                to_filters_.close();
+            });
             std::jthread writer([this] { guarded([this] { write(); }, [this] { to_sink_.abort(); }); });
             guarded([this] { filter(); }, [] {});
             to_filters_.abort();
@@ -146,7 +156,9 @@ private:
                 continue;
             }
             if (!frame) break;
-            if (options_.realtime) pacer.wait(frame->time, [this] { return stop_.stop_requested() || to_filters_.closed() || to_sink_.closed(); });
+            if (options_.realtime)
+                pacer.wait(frame->time,
+                           [this] { return stop_.stop_requested() || to_filters_.closed() || to_sink_.closed(); });
             Item item{std::move(*frame), source_.extra_data()};
             if (options_.time) item.frame.time = options_.time(item.frame);
             if (!options_.keep_numbers) item.frame.number = passed;
@@ -174,7 +186,8 @@ private:
     bool pass(size_t stage, Frame frame, std::vector<Json>& extra_data) {
         if (stage < filters_.size()) {
             bool taken = true;
-            filters_[stage]->push(std::move(frame), [&](Frame result) { taken = pass(stage + 1, std::move(result), extra_data); });
+            filters_[stage]->push(std::move(frame),
+                                  [&](Frame result) { taken = pass(stage + 1, std::move(result), extra_data); });
             return taken;
         }
         Item item{std::move(frame), std::move(extra_data)};
@@ -211,7 +224,7 @@ private:
     std::atomic<int64_t> frames_read_ = 0;
     std::atomic<int64_t> written_ = 0;
     std::optional<int64_t> expected_;
-    int64_t position_ = 0;        // frames taken from a source that only reads forward
+    int64_t position_ = 0;  // frames taken from a source that only reads forward
     steady_clock::time_point last_report_ = steady_clock::now();
 };
 

@@ -21,23 +21,23 @@ struct PipelineProgress {
 };
 
 struct PipelineOptions {
-    int64_t start = 0;                        ///< frames to skip at the beginning
-    std::optional<int64_t> frames = {};            ///< frames to pass on at most, after start and step
-    int64_t step = 1;                         ///< pass on every step-th frame
-    bool realtime = false;                    ///< pace frames by their own times, as a camera would
-    bool keep_numbers = false;                ///< false: number the written frames 0, 1, 2...
-    bool skip_damaged = false;                ///< true: count frames that cannot be read and go on
+    int64_t start = 0;                   ///< frames to skip at the beginning
+    std::optional<int64_t> frames = {};  ///< frames to pass on at most, after start and step
+    int64_t step = 1;                    ///< pass on every step-th frame
+    bool realtime = false;               ///< pace frames by their own times, as a camera would
+    bool keep_numbers = false;           ///< false: number the written frames 0, 1, 2...
+    bool skip_damaged = false;           ///< true: count frames that cannot be read and go on
     /// Replaces a frame's time; called on the reading thread in order. Empty: times stay as they are.
     std::function<double(const Frame&)> time = {};
     /// Called on the thread of run(), at most ten times a second and once at the end.
     std::function<void(const PipelineProgress&)> progress = {};
-    size_t queue_bytes = size_t{256} << 20;   ///< pixels waiting between two stages, at most (one frame always fits)
+    size_t queue_bytes = size_t{256} << 20;  ///< pixels waiting between two stages, at most (one frame always fits)
 };
 
 struct PipelineResult {
     int64_t frames_written = 0;
-    int64_t frames_damaged = 0;   ///< skipped because they could not be read
-    std::string first_damage = {};     ///< message of the first of them
+    int64_t frames_damaged = 0;     ///< skipped because they could not be read
+    std::string first_damage = {};  ///< message of the first of them
     bool cancelled = false;
 };
 

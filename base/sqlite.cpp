@@ -20,16 +20,22 @@ ErrorCode code_of(int result) {
         case SQLITE_ERROR:  // a table or column that should be there is not
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
-        case SQLITE_TOOBIG: return ErrorCode::corrupt;
-        case SQLITE_FULL: return ErrorCode::no_space;
+        case SQLITE_TOOBIG:
+            return ErrorCode::corrupt;
+        case SQLITE_FULL:
+            return ErrorCode::no_space;
         case SQLITE_BUSY:
-        case SQLITE_LOCKED: return ErrorCode::locked;
-        case SQLITE_INTERRUPT: return ErrorCode::cancelled;
+        case SQLITE_LOCKED:
+            return ErrorCode::locked;
+        case SQLITE_INTERRUPT:
+            return ErrorCode::cancelled;
         case SQLITE_IOERR:
         case SQLITE_CANTOPEN:
         case SQLITE_PERM:
-        case SQLITE_READONLY: return ErrorCode::io;
-        default: return ErrorCode::internal;
+        case SQLITE_READONLY:
+            return ErrorCode::io;
+        default:
+            return ErrorCode::internal;
     }
 }
 
@@ -44,8 +50,7 @@ std::string plain_name(const std::filesystem::path& path) {
 }
 
 std::string immutable_uri(const std::filesystem::path& path) {
-    constexpr std::string_view kUnreserved =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
     constexpr const char* kHex = "0123456789ABCDEF";
     std::string uri = "file://";
     for (char c : std::filesystem::absolute(path).string()) {
@@ -178,9 +183,13 @@ Database::Database(const std::filesystem::path& path, Mode mode)
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     std::string name = plain_name(path);
     switch (mode) {
-        case Mode::read_only: flags |= SQLITE_OPEN_READONLY; break;
+        case Mode::read_only:
+            flags |= SQLITE_OPEN_READONLY;
+            break;
         case Mode::read_write:
-        case Mode::create: flags |= SQLITE_OPEN_READWRITE; break;
+        case Mode::create:
+            flags |= SQLITE_OPEN_READWRITE;
+            break;
         case Mode::memory:
             flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY;
             name = ":memory:";

@@ -93,10 +93,9 @@ std::optional<Tag> tag_of(std::string_view name) {
     if (!name.starts_with(kPrefix)) return std::nullopt;
     name.remove_prefix(kPrefix.size());
     constexpr std::pair<std::string_view, Tag> kTags[] = {
-        {"str", Tag::text},       {"python/str", Tag::text}, {"python/unicode", Tag::text},
-        {"int", Tag::integer},    {"float", Tag::floating},  {"bool", Tag::boolean},
-        {"null", Tag::null},      {"seq", Tag::list},        {"python/tuple", Tag::list},
-        {"map", Tag::map},
+        {"str", Tag::text},          {"python/str", Tag::text}, {"python/unicode", Tag::text}, {"int", Tag::integer},
+        {"float", Tag::floating},    {"bool", Tag::boolean},    {"null", Tag::null},           {"seq", Tag::list},
+        {"python/tuple", Tag::list}, {"map", Tag::map},
     };
     for (const auto& [known, tag] : kTags) {
         if (name == known) return tag;
@@ -234,13 +233,15 @@ private:
     Json construct(const Node& node, int depth) {
         enter(node, depth);
         switch (node.kind) {
-            case Node::Kind::scalar: return construct_scalar(node);
+            case Node::Kind::scalar:
+                return construct_scalar(node);
             case Node::Kind::sequence: {
                 Json list = Json::array();
                 for (const Node* child : node.children) list.push_back(construct(*child, depth + 1));
                 return list;
             }
-            case Node::Kind::mapping: break;
+            case Node::Kind::mapping:
+                break;
         }
         Json mapping = Json::object();
         auto& members = mapping.get_ref<Json::object_t&>();
@@ -263,19 +264,24 @@ private:
         std::string text = take_text(node);
         std::optional<Json> value;
         switch (node.tag) {
-            case Tag::text: return text;
-            case Tag::null: return nullptr;
+            case Tag::text:
+                return text;
+            case Tag::null:
+                return nullptr;
             case Tag::boolean:
                 if (std::optional<bool> boolean = yaml_bool(text)) value = *boolean;
                 break;
-            case Tag::integer: value = yaml_integer(text); break;
+            case Tag::integer:
+                value = yaml_integer(text);
+                break;
             case Tag::floating: {
                 std::optional<double> number = yaml_float(text);
                 if (!number) number = decimal_number(text);
                 if (number) value = *number;
                 break;
             }
-            default: return resolve_plain_scalar(text);
+            default:
+                return resolve_plain_scalar(text);
         }
         if (!value) fail_(node.line, "a value does not fit its tag");
         return *value;

@@ -60,10 +60,18 @@ std::string double_quoted(std::string_view text) {
         std::optional<char32_t> c = next_code_point(text, position);
         if (!c) refuse("text is not valid UTF-8");
         switch (*c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\t': out += "\\t"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
             default:
                 if (must_be_escaped(*c)) {
                     append_escaped(out, *c);
@@ -103,15 +111,24 @@ private:
 
     static std::string inline_text(const Json& value) {
         switch (value.type()) {
-            case Json::value_t::null: return "null";
-            case Json::value_t::boolean: return value.get<bool>() ? "true" : "false";
-            case Json::value_t::number_integer: return std::to_string(value.get<int64_t>());
-            case Json::value_t::number_unsigned: return std::to_string(value.get<uint64_t>());
-            case Json::value_t::number_float: return float_text(value.get<double>());
-            case Json::value_t::string: return string_text(value.get_ref<const std::string&>());
-            case Json::value_t::array: return "[]";
-            case Json::value_t::object: return "{}";
-            default: refuse("binary values have no place in it");
+            case Json::value_t::null:
+                return "null";
+            case Json::value_t::boolean:
+                return value.get<bool>() ? "true" : "false";
+            case Json::value_t::number_integer:
+                return std::to_string(value.get<int64_t>());
+            case Json::value_t::number_unsigned:
+                return std::to_string(value.get<uint64_t>());
+            case Json::value_t::number_float:
+                return float_text(value.get<double>());
+            case Json::value_t::string:
+                return string_text(value.get_ref<const std::string&>());
+            case Json::value_t::array:
+                return "[]";
+            case Json::value_t::object:
+                return "{}";
+            default:
+                refuse("binary values have no place in it");
         }
     }
 

@@ -28,10 +28,10 @@ struct CodecOptionInfo {
 
 /// A frame whose encoded bytes have reached the chunk's file.
 struct StoredFrame {
-    int64_t position = 0;          ///< in the chunk, 0..n-1
-    uint64_t bytes = 0;            ///< size of its encoded bytes
+    int64_t position = 0;               ///< in the chunk, 0..n-1
+    uint64_t bytes = 0;                 ///< size of its encoded bytes
     std::optional<Packet> packet = {};  ///< for video: where they are
-    int64_t decode_position = 0;   ///< place in decode order; equals position without B-frames
+    int64_t decode_position = 0;        ///< place in decode order; equals position without B-frames
 };
 
 /// Writes the frames of one chunk. Used by one thread at a time.
@@ -48,7 +48,8 @@ public:
     virtual void finish() = 0;
     /// Bytes written so far.
     virtual uint64_t bytes_written() const = 0;
-    /// What a decoder needs, for the index; empty for formats that are not video. Complete after the first stored frame.
+    /// What a decoder needs, for the index; empty for formats that are not video. Complete after the first stored
+    /// frame.
     virtual std::optional<VideoStream> stream() const { return std::nullopt; }
 };
 
@@ -56,10 +57,10 @@ public:
 struct DecodeCounters {
     int64_t packets_sent = 0;
     int64_t frames_decoded = 0;
-    int64_t seeks = 0;           ///< restarts at a key frame
+    int64_t seeks = 0;  ///< restarts at a key frame
     int64_t decoder_opens = 0;
     int64_t bytes_read = 0;
-    int64_t demux_scans = 0;     ///< whole-file scans because no packet table was known
+    int64_t demux_scans = 0;  ///< whole-file scans because no packet table was known
 
     DecodeCounters& operator+=(const DecodeCounters& other);
 };
@@ -87,16 +88,16 @@ enum class ChunkKind {
 
 /// Facts about a chunk format; what `store formats` prints.
 struct ChunkFormatInfo {
-    std::string name = {};                  ///< as in the metadata: "png", "avc1/mp4"
+    std::string name = {};             ///< as in the metadata: "png", "avc1/mp4"
     std::vector<std::string> aliases;  ///< older names that mean the same
     ChunkKind kind = ChunkKind::folder;
-    std::string extension = {};             ///< of the media file(s), with the dot
-    bool video = false;                ///< inter-frame or container video; imgstore's VideoImgStore
+    std::string extension = {};  ///< of the media file(s), with the dot
+    bool video = false;          ///< inter-frame or container video; imgstore's VideoImgStore
     bool lossless = false;
-    bool decodes_at_write = false;     ///< a "+color" form: raw input is decoded before it is stored
+    bool decodes_at_write = false;  ///< a "+color" form: raw input is decoded before it is stored
     int64_t default_chunk_frames = 10000;
-    std::string types = {};                 ///< what it can hold, in words
-    std::string unavailable = {};           ///< why it cannot be written on this machine; empty when it can
+    std::string types = {};        ///< what it can hold, in words
+    std::string unavailable = {};  ///< why it cannot be written on this machine; empty when it can
     std::vector<CodecOptionInfo> options;
 };
 

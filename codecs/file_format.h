@@ -26,13 +26,13 @@ struct SinkOptions {
 
 /// Facts about a file format; what `store formats` prints.
 struct FileFormatInfo {
-    std::string name = {};                     ///< "video", "image folder", "npy"
+    std::string name = {};                ///< "video", "image folder", "npy"
     std::vector<std::string> extensions;  ///< with the dot, lower case
     bool reads = false;
     bool writes = false;
     bool lossless = false;
-    std::string types = {};                    ///< what it can hold, in words
-    std::string unavailable = {};              ///< why it cannot be used on this machine; empty when it can
+    std::string types = {};        ///< what it can hold, in words
+    std::string unavailable = {};  ///< why it cannot be used on this machine; empty when it can
     std::vector<CodecOptionInfo> options;
 };
 
@@ -41,12 +41,13 @@ class FileFormat {
 public:
     virtual ~FileFormat() = default;
     virtual const FileFormatInfo& info() const = 0;
-    /// Whether the content looks like this format. `head` holds the first bytes of a file (up to 4096), or nothing for a
-    /// folder.
+    /// Whether the content looks like this format. `head` holds the first bytes of a file (up to 4096), or nothing for
+    /// a folder.
     virtual bool recognises(const std::filesystem::path& path, std::span<const uint8_t> head) const = 0;
     /// Whether `path` names an output of this format: by extension, or a pattern such as "out/frame_{:06d}.png".
     virtual bool writes_to(const std::filesystem::path& path) const = 0;
-    virtual std::unique_ptr<FrameSource> open(const std::filesystem::path& path, const SourceOptions& options) const = 0;
+    virtual std::unique_ptr<FrameSource> open(const std::filesystem::path& path,
+                                              const SourceOptions& options) const = 0;
     /// The output must not exist. Nothing is left behind under the final name if the sink is destroyed unclosed and
     /// without frames.
     virtual std::unique_ptr<FrameSink> create(const std::filesystem::path& path, const SinkOptions& options) const = 0;

@@ -13,16 +13,16 @@ namespace reelstore {
 namespace {
 
 template <typename Value>
-Value bounded_option(const CodecOptions& options, const std::string& name, Value fallback, Value smallest, Value largest,
-                     const char* kind) {
+Value bounded_option(const CodecOptions& options, const std::string& name, Value fallback, Value smallest,
+                     Value largest, const char* kind) {
     const auto option = options.find(name);
     if (option == options.end()) return fallback;
     const std::string& text = option->second;
     Value value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size() || !(value >= smallest && value <= largest)) {
-        throw Error(ErrorCode::invalid_argument,
-                    fmt::format("option {} must be a {} from {} to {}, not \"{}\"", name, kind, smallest, largest, text));
+        throw Error(ErrorCode::invalid_argument, fmt::format("option {} must be a {} from {} to {}, not \"{}\"", name,
+                                                             kind, smallest, largest, text));
     }
     return value;
 }

@@ -21,8 +21,8 @@ int main(int argc, char** argv) {
     const Frame by_index = store.at_index(42);
     const std::optional<Frame> by_number = store.at_number(200, Match::exact);
     const std::optional<Frame> by_time = store.at_time(1577836800.5, Match::nearest);
-    std::printf("%lld frames; asked for 42, 200 and 12 and got %d, %d and %d\n", static_cast<long long>(store.frame_count()),
-                read_image_number(by_index.image).value(), read_image_number(by_number->image).value(),
-                read_image_number(by_time->image).value());
+    std::printf("%lld frames; asked for 42, 200 and 12 and got %d, %d and %d\n",
+                static_cast<long long>(store.frame_count()), read_image_number(by_index.image).value(),
+                read_image_number(by_number->image).value(), read_image_number(by_time->image).value());
     return 0;
 }

@@ -60,7 +60,8 @@ ChunkSidecar read_checked(const std::filesystem::path& path, int64_t chunk, Read
     try {
         ChunkSidecar sidecar = read(path);
         if (sidecar.numbers.size() != sidecar.times.size()) {
-            throw Error(ErrorCode::corrupt, fmt::format("{} frame numbers but {} times", sidecar.numbers.size(), sidecar.times.size()));
+            throw Error(ErrorCode::corrupt,
+                        fmt::format("{} frame numbers but {} times", sidecar.numbers.size(), sidecar.times.size()));
         }
         return sidecar;
     } catch (const Error& error) {

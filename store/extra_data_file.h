@@ -34,8 +34,8 @@ struct ExtraDataFile {
 /// Error(unsupported) when data sets have different sample rates, Error(invalid_argument) for any other name.
 ExtraDataFile read_extra_data_file(const std::filesystem::path& path);
 
-/// Why a record cannot be kept, given its JSON text; empty when it can. Readers bound what they take from a file: 16 MiB,
-/// 10,000 keys and 64 levels a record.
+/// Why a record cannot be kept, given its JSON text; empty when it can. Readers bound what they take from a file: 16
+/// MiB, 10,000 keys and 64 levels a record.
 std::optional<std::string> refuses_extra_data(std::string_view record);
 
 /// The text of an `.extra.json`: records separated by ", " between brackets, as imgstore writes it.

@@ -34,10 +34,14 @@ void check_header(const Database& database, const std::string& uuid) {
     }
     const int64_t version = database.query_int64("PRAGMA user_version").value_or(0);
     if (version > kIndexVersion) {
-        throw Error(ErrorCode::unsupported, place, fmt::format("the index has version {}; this version of reelstore reads up to {}", version, kIndexVersion));
+        throw Error(
+            ErrorCode::unsupported, place,
+            fmt::format("the index has version {}; this version of reelstore reads up to {}", version, kIndexVersion));
     }
     const std::string own = database.query_text("SELECT value FROM store WHERE key = 'uuid'").value_or("");
-    if (own != uuid) throw Error(ErrorCode::corrupt, place, "the index belongs to another store (its uuid differs from metadata.yaml)");
+    if (own != uuid)
+        throw Error(ErrorCode::corrupt, place,
+                    "the index belongs to another store (its uuid differs from metadata.yaml)");
 }
 
 }  // namespace
@@ -70,7 +74,8 @@ std::unique_ptr<FrameIndex> FrameIndex::create_in_memory(const std::filesystem::
     return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
 }
 
-std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, const std::string& uuid, Database::Mode mode) {
+std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, const std::string& uuid,
+                                             Database::Mode mode) {
     auto database = std::make_unique<Database>(path, mode);
     check_header(*database, uuid);
     return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
@@ -88,8 +93,10 @@ void FrameIndex::load_chunks() {
         chunk.chunk = select.column_int64(0);
         chunk.first_index = select.column_int64(1);
         chunk.frame_count = select.column_int64(2);
-        if (chunk.chunk < 0 || chunk.first_index != expected || chunk.frame_count < 0 || chunk.frame_count > rows - expected) {
-            throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}}, "the index contradicts itself; run `store index` to rebuild it");
+        if (chunk.chunk < 0 || chunk.first_index != expected || chunk.frame_count < 0 ||
+            chunk.frame_count > rows - expected) {
+            throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}},
+                        "the index contradicts itself; run `store index` to rebuild it");
         }
         expected += chunk.frame_count;
         chunk.number_min = select.column_int64(3);
@@ -104,7 +111,8 @@ void FrameIndex::load_chunks() {
             try {
                 chunk.stream = VideoStream::from_json(Json::parse(select.column_text(11)));
             } catch (const std::exception& error) {
-                throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}}, fmt::format("damaged stream parameters: {}", error.what()));
+                throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}},
+                            fmt::format("damaged stream parameters: {}", error.what()));
             }
         }
         chunks_.push_back(std::move(chunk));
@@ -121,12 +129,14 @@ int64_t FrameIndex::frame_count() const {
 }
 
 const ChunkRow* FrameIndex::find_chunk(int64_t chunk) const {
-    const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == chunk; });
+    const auto found =
+        std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == chunk; });
     return found == chunks_.end() ? nullptr : &*found;
 }
 
 void FrameIndex::missing_row(int64_t chunk, int64_t index) const {
-    throw Error(ErrorCode::corrupt, {database_->path(), chunk, index}, "the frame's row is missing; run `store index` to rebuild the index");
+    throw Error(ErrorCode::corrupt, {database_->path(), chunk, index},
+                "the frame's row is missing; run `store index` to rebuild the index");
 }
 
 std::optional<FrameRow> FrameIndex::row(int64_t index) const {
@@ -144,12 +154,12 @@ std::optional<FrameRow> FrameIndex::row(int64_t index) const {
 }
 
 std::optional<FrameRow> FrameIndex::find_number(int64_t number, Match match) const {
-    const std::optional<int64_t> index = search_frames(NumberColumn(*this), number, match);
+    const std::optional<int64_t> index = search_frames(*this, number, match);
     return index ? row(*index) : std::nullopt;
 }
 
 std::optional<FrameRow> FrameIndex::find_time(double time, Match match) const {
-    const std::optional<int64_t> index = search_frames(TimeColumn(*this), time, match);
+    const std::optional<int64_t> index = search_frames(*this, time, match);
     return index ? row(*index) : std::nullopt;
 }
 
@@ -160,12 +170,15 @@ void FrameIndex::visit_rows(int64_t first, int64_t last, const std::function<boo
         const int64_t to = std::min(last, chunk.first_index + chunk.frame_count);
         if (from >= to) continue;
         Statement select = database_->prepare(
-            "SELECT frame_index, frame_number, frame_time FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
+            "SELECT frame_index, frame_number, frame_time FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 "
+            "ORDER BY frame_index");
         select.bind(1, from).bind(2, to);
         for (int64_t expected = from; expected < to; ++expected) {
             const int64_t index = select.step() ? select.column_int64(0) : -1;
             if (index != expected) missing_row(chunk.chunk, expected);
-            if (!visit({index, select.column_int64(1), select.column_double(2), chunk.chunk, index - chunk.first_index})) return;
+            if (!visit(
+                    {index, select.column_int64(1), select.column_double(2), chunk.chunk, index - chunk.first_index}))
+                return;
         }
     }
 }
@@ -211,12 +224,14 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
         const int64_t position = select.column_int64(0) - chunk->first_index;
         const int64_t decode_position = select.is_null(5) ? position : select.column_int64(5);
         // Frames still in the encoder leave a gap in decode order while recording: then the table is not complete.
-        if (decode_position < 0 || decode_position >= chunk->frame_count || taken[static_cast<size_t>(decode_position)]) return nullptr;
+        if (decode_position < 0 || decode_position >= chunk->frame_count || taken[static_cast<size_t>(decode_position)])
+            return nullptr;
         if (select.column_int64(1) < 0 || select.column_int64(2) < 0) return nullptr;
         taken[static_cast<size_t>(decode_position)] = true;
         Packet& packet = table->packets[static_cast<size_t>(decode_position)];
         packet.offset = static_cast<uint64_t>(select.column_int64(1));
-        packet.size = static_cast<uint32_t>(std::min<int64_t>(select.column_int64(2), std::numeric_limits<int32_t>::max()));
+        packet.size =
+            static_cast<uint32_t>(std::min<int64_t>(select.column_int64(2), std::numeric_limits<int32_t>::max()));
         packet.key = (select.column_int64(3) & kKeyFlag) != 0;
         packet.disposable = (select.column_int64(3) & kDisposableFlag) != 0;
         packet.pts = select.column_int64(4);
@@ -235,9 +250,11 @@ bool FrameIndex::has_extra_data() const {
     return database_->query_int64("SELECT 1 FROM extra_data LIMIT 1").has_value();
 }
 
-void FrameIndex::visit_extra_data(int64_t first, int64_t last, const std::function<bool(const ExtraDataRow&)>& visit) const {
+void FrameIndex::visit_extra_data(int64_t first, int64_t last,
+                                  const std::function<bool(const ExtraDataRow&)>& visit) const {
     Statement select = database_->prepare(
-        "SELECT frame_index, data FROM extra_data WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index, record_id");
+        "SELECT frame_index, data FROM extra_data WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index, "
+        "record_id");
     select.bind(1, first).bind(2, last);
     while (select.step()) {
         if (!visit({select.column_int64(0), select.column_text(1)})) return;
@@ -281,7 +298,8 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
     ChunkRow& chunk = chunks_.back();
     if (!statements_->insert) {
         statements_->insert = database_->prepare(
-            "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, packet_pts, "
+            "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, "
+            "packet_pts, "
             "decode_position, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     }
     double last_time = -std::numeric_limits<double>::infinity();
@@ -293,10 +311,14 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
     }
     for (const NewFrame& frame : frames) {
         Statement& insert = *statements_->insert;
-        insert.bind(1, chunk.first_index + chunk.frame_count).bind(2, frame.number).bind(3, frame.time).bind(4, chunk.chunk);
+        insert.bind(1, chunk.first_index + chunk.frame_count)
+            .bind(2, frame.number)
+            .bind(3, frame.time)
+            .bind(4, chunk.chunk);
         if (const std::optional<Packet>& packet = frame.stored.packet) {
             insert.bind(5, static_cast<int64_t>(packet->offset)).bind(6, int64_t{packet->size});
-            insert.bind(7, (packet->key ? kKeyFlag : 0) | (packet->disposable ? kDisposableFlag : 0)).bind(8, packet->pts);
+            insert.bind(7, (packet->key ? kKeyFlag : 0) | (packet->disposable ? kDisposableFlag : 0))
+                .bind(8, packet->pts);
             if (frame.stored.decode_position != frame.stored.position) insert.bind(9, frame.stored.decode_position);
             if (packet->checksum) insert.bind(10, int64_t{*packet->checksum});
         }
@@ -329,7 +351,8 @@ void FrameIndex::set_stream(const VideoStream& stream) {
 }
 
 void FrameIndex::close_chunk(int64_t number) {
-    const auto chunk = std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
+    const auto chunk =
+        std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
     if (chunk == chunks_.end()) return;
     chunk->closed = true;
     save_summary(*chunk);
@@ -340,7 +363,8 @@ void FrameIndex::set_closed(bool closed) {
 }
 
 void FrameIndex::add_extra_data(int64_t frame_index, const std::string& data) {
-    if (!statements_->extra) statements_->extra = database_->prepare("INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
+    if (!statements_->extra)
+        statements_->extra = database_->prepare("INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
     statements_->extra->bind(1, frame_index).bind(2, data).run();
 }
 

@@ -26,7 +26,7 @@ enum class Match {
 struct FrameRow {
     int64_t index = 0;
     int64_t number = 0;
-    double time = 0;       ///< NaN where a foreign store gave none
+    double time = 0;  ///< NaN where a foreign store gave none
     int64_t chunk = 0;
     int64_t position = 0;  ///< in the chunk
 };
@@ -62,17 +62,17 @@ struct ExtraDataRow {
 
 /// The frame table of a store (spec/schema.sql): index.sqlite, or the same tables in memory for a store without one.
 ///
-/// Used by one thread at a time. Lookups decide by the chunk summaries (kept in memory, a few dozen bytes each), then search
-/// in one chunk by row id: nothing grows with the number of frames. Where numbers repeat, the frame with the lowest
-/// frame_index counts; frames without a time are never found by time.
+/// Used by one thread at a time. Lookups decide by the chunk summaries (kept in memory, a few dozen bytes each), then
+/// search in one chunk by row id: nothing grows with the number of frames. Where numbers repeat, the frame with the
+/// lowest frame_index counts; frames without a time are never found by time.
 class FrameIndex {
 public:
     /// A new, empty index at `path`, where nothing may be yet.
     static std::unique_ptr<FrameIndex> create(const std::filesystem::path& path, const std::string& uuid);
     /// A new, empty index that goes with the object; `store` only stands in messages.
     static std::unique_ptr<FrameIndex> create_in_memory(const std::filesystem::path& store, const std::string& uuid);
-    /// Opens an existing index. Throws Error(unsupported) when a newer version wrote it, Error(corrupt) when it is not an
-    /// index, is damaged or belongs to the store with another uuid.
+    /// Opens an existing index. Throws Error(unsupported) when a newer version wrote it, Error(corrupt) when it is not
+    /// an index, is damaged or belongs to the store with another uuid.
     static std::unique_ptr<FrameIndex> open(const std::filesystem::path& path, const std::string& uuid,
                                             Database::Mode mode = Database::Mode::read_only);
     ~FrameIndex();

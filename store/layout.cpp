@@ -44,7 +44,9 @@ std::filesystem::path StoreLayout::extra_data(int64_t chunk) const {
 }
 
 std::vector<std::filesystem::path> StoreLayout::extra_data_files(int64_t chunk) const {
-    const auto exists = [](const std::filesystem::path& path) { return file_system().status(path).kind == FileKind::file; };
+    const auto exists = [](const std::filesystem::path& path) {
+        return file_system().status(path).kind == FileKind::file;
+    };
     for (const char* extension : {".extra_data.h5", ".extra_data.json"}) {
         const std::filesystem::path path = folder_ / (chunk_name(chunk) + extension);
         if (exists(path)) return {path};
@@ -66,7 +68,8 @@ std::vector<StoreLayout::Chunk> StoreLayout::chunks() const {
         const std::string extension = path.extension().string();
         Chunk& chunk = found.try_emplace(*number, Chunk{*number}).first->second;
         if (kind_ == ChunkKind::folder) {
-            if (extension.empty() && file_system().status(folder_ / name).kind == FileKind::folder) chunk.has_media = true;
+            if (extension.empty() && file_system().status(folder_ / name).kind == FileKind::folder)
+                chunk.has_media = true;
         } else if (extension == extension_) {
             chunk.has_media = true;
         } else if (extension == ".npz" || extension == ".yaml") {
@@ -98,7 +101,8 @@ std::filesystem::path store_folder(const std::filesystem::path& path) {
     }
     const std::filesystem::path folder = absolute.has_filename() ? absolute : absolute.parent_path();
     if (file_system().status(StoreLayout::metadata(folder)).kind != FileKind::file) {
-        throw Error(ErrorCode::not_a_store, {path.string(), {}, {}}, "not a store: there is no metadata.yaml in this folder");
+        throw Error(ErrorCode::not_a_store, {path.string(), {}, {}},
+                    "not a store: there is no metadata.yaml in this folder");
     }
     return folder;
 }

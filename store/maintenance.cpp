@@ -32,15 +32,18 @@ void remove_database(const std::filesystem::path& path) {
     }
 }
 
-/// The index that is to be replaced, as one file without a log, if it can be read. One that is damaged, foreign or newer is
-/// moved aside, not deleted. Anything else that keeps it from being read is an Error: it may hold what nothing else does.
-std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path, const StoreMetadata& metadata, std::vector<std::string>& warnings) {
+/// The index that is to be replaced, as one file without a log, if it can be read. One that is damaged, foreign or
+/// newer is moved aside, not deleted. Anything else that keeps it from being read is an Error: it may hold what nothing
+/// else does.
+std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path, const StoreMetadata& metadata,
+                                               std::vector<std::string>& warnings) {
     if (file_system().status(path).kind != FileKind::file) return nullptr;
     try {
         auto index = FrameIndex::open(path, metadata.uuid, Database::Mode::read_write);
         index->use_write_ahead_log(false);
         if (file_system().status(beside(path, "-wal")).size > 0) {
-            throw Error(ErrorCode::locked, {path.string(), {}, {}}, "somebody is reading the index; try again when the readers have closed the store");
+            throw Error(ErrorCode::locked, {path.string(), {}, {}},
+                        "somebody is reading the index; try again when the readers have closed the store");
         }
         return index;
     } catch (const Error& error) {
@@ -49,7 +52,8 @@ std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path
         warnings.push_back(fmt::format("{}; kept as {}", error.what(), aside.filename().string()));
         file_system().rename(path, aside);
         for (const char* log : {"-wal", "-shm", "-journal"}) {
-            if (file_system().status(beside(path, log)).kind == FileKind::file) file_system().rename(beside(path, log), beside(aside, log));
+            if (file_system().status(beside(path, log)).kind == FileKind::file)
+                file_system().rename(beside(path, log), beside(aside, log));
         }
         return nullptr;
     }
@@ -70,11 +74,13 @@ struct ExtraDataToRenumber {
 };
 
 /// The extra data of a chunk, before anything is changed. Throws when they cannot be renumbered.
-std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameIndex& frames, const StoreLayout& layout, int64_t chunk) {
+std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameIndex& frames, const StoreLayout& layout,
+                                                        int64_t chunk) {
     std::vector<ExtraDataToRenumber> files;
     for (const std::filesystem::path& path : layout.extra_data_files(chunk)) {
         if (path.extension() != ".json") {
-            throw Error(ErrorCode::unsupported, {path.string(), chunk, {}}, "extra data in HDF5 cannot be renumbered; nothing was changed");
+            throw Error(ErrorCode::unsupported, {path.string(), chunk, {}},
+                        "extra data in HDF5 cannot be renumbered; nothing was changed");
         }
         ExtraDataToRenumber file{path, read_extra_data_file(path).records, {}};
         for (const Json& record : file.records) {
@@ -120,10 +126,12 @@ IndexResult build_index(const std::filesystem::path& store, const ChunkProgress&
         const std::unique_ptr<FrameIndex> earlier = take_earlier_index(path, metadata, result.warnings);
         const auto index = FrameIndex::create(fresh, metadata.uuid);
         Transaction transaction(index->database());
-        const FillResult filled = fill_index(*index, layout, metadata, result.warnings, {true, earlier.get(), progress});
+        const FillResult filled =
+            fill_index(*index, layout, metadata, result.warnings, {true, earlier.get(), progress});
         std::vector<ExtraRecord> records = read_extra_data_files(*index, layout, result.warnings);
         if (earlier) {
-            for (ExtraRecord& record : extra_data_only_in(*earlier, *index, layout)) records.push_back(std::move(record));
+            for (ExtraRecord& record : extra_data_only_in(*earlier, *index, layout))
+                records.push_back(std::move(record));
         }
         for (const ExtraRecord& record : records) index->add_extra_data(record.frame_index, record.data.dump());
         index->set_closed(filled.chunks_unfinished == 0);
@@ -159,7 +167,8 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
     }
     if (index && index->frame_count() != frames->frame_count()) {
         throw Error(ErrorCode::unsupported, {folder.string(), {}, {}},
-                    fmt::format("{} frames are in the index, {} in finished chunks: a store with an unfinished or missing chunk cannot be renumbered",
+                    fmt::format("{} frames are in the index, {} in finished chunks: a store with an unfinished or "
+                                "missing chunk cannot be renumbered",
                                 index->frame_count(), frames->frame_count()));
     }
     std::vector<int64_t> numbers;
@@ -169,11 +178,13 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
     });
     std::vector<ExtraDataToRenumber> extra_data;
     for (const ChunkRow& chunk : frames->chunks()) {
-        for (ExtraDataToRenumber& file : extra_data_to_renumber(*frames, layout, chunk.chunk)) extra_data.push_back(std::move(file));
+        for (ExtraDataToRenumber& file : extra_data_to_renumber(*frames, layout, chunk.chunk))
+            extra_data.push_back(std::move(file));
     }
     const auto zeros = std::count(numbers.begin(), numbers.end(), 0);
     if (zeros != 1) {
-        throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}}, fmt::format("{} frames have the number 0; there must be exactly one", zeros));
+        throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
+                    fmt::format("{} frames have the number 0; there must be exactly one", zeros));
     }
     result.zero_index = std::find(numbers.begin(), numbers.end(), 0) - numbers.begin();
     for (int64_t i = 0; i < result.zero_index; ++i) {

@@ -28,7 +28,8 @@ public:
     StoreKeys(const YamlDocument& document, std::string path) : document_(document), path_(std::move(path)) {
         const Json& root = document.value;
         if (!root.is_object() || !root.contains(kStoreKey)) {
-            throw Error(ErrorCode::corrupt, {path_, {}, {}}, "not the metadata of a store: there is no `__store` in it");
+            throw Error(ErrorCode::corrupt, {path_, {}, {}},
+                        "not the metadata of a store: there is no `__store` in it");
         }
         if (!root[kStoreKey].is_object()) fail("", "is not a mapping");
     }
@@ -53,14 +54,17 @@ public:
     /// {h, w} or {h, w, channels}
     std::vector<int64_t> shape(const std::string& key, int64_t minimum) const {
         const Json& value = required(key);
-        if (!value.is_array() || value.size() < 2 || value.size() > 3) fail(key, "is not [height, width] or [height, width, channels]");
+        if (!value.is_array() || value.size() < 2 || value.size() > 3)
+            fail(key, "is not [height, width] or [height, width, channels]");
         std::vector<int64_t> sizes;
         for (const Json& size : value) sizes.push_back(integer_of(size, key, minimum, kMaxImageSide));
-        if (sizes.size() == 3 && (sizes[2] < 1 || sizes[2] > CV_CN_MAX)) fail(key, "has an impossible number of channels");
+        if (sizes.size() == 3 && (sizes[2] < 1 || sizes[2] > CV_CN_MAX))
+            fail(key, "has an impossible number of channels");
         return sizes;
     }
 
-    [[noreturn]] void fail(const std::string& key, const std::string& problem, ErrorCode code = ErrorCode::corrupt) const {
+    [[noreturn]] void fail(const std::string& key, const std::string& problem,
+                           ErrorCode code = ErrorCode::corrupt) const {
         const std::string name = key.empty() ? kStoreKey : std::string(kStoreKey) + "." + key;
         const auto line = document_.lines.find(name);
         const std::string where = line == document_.lines.end() ? "" : fmt::format(" (line {})", line->second);
@@ -88,7 +92,8 @@ private:
 };
 
 ImageType image_type_of(const std::vector<int64_t>& shape, int depth) {
-    return {static_cast<int>(shape[0]), static_cast<int>(shape[1]), shape.size() == 3 ? static_cast<int>(shape[2]) : 1, depth};
+    return {static_cast<int>(shape[0]), static_cast<int>(shape[1]), shape.size() == 3 ? static_cast<int>(shape[2]) : 1,
+            depth};
 }
 
 /// A name such as "rig3_20200131_142501" holds the local time of the recording's start.
@@ -113,7 +118,8 @@ void read_creation(const StoreKeys& keys, const std::filesystem::path& folder, S
         metadata.created = *created;
         metadata.time_zone = keys.find("timezone_local") ? keys.text("timezone_local") : "Etc/UTC";
         if (!is_time_zone(metadata.time_zone)) {
-            metadata.warnings.push_back(fmt::format("the time zone \"{}\" is not known here; local times are shown in UTC", metadata.time_zone));
+            metadata.warnings.push_back(fmt::format(
+                "the time zone \"{}\" is not known here; local times are shown in UTC", metadata.time_zone));
             metadata.time_zone = "Etc/UTC";
         }
         return;
@@ -146,7 +152,10 @@ void read_format(const StoreKeys& keys, StoreMetadata& metadata) {
     const bool old_video = metadata.class_name == kOldVideoClass;
     if (old_video) metadata.class_name = kVideoClass;
     if (metadata.class_name != kVideoClass && metadata.class_name != kFolderClass) {
-        keys.fail("class", fmt::format("is \"{}\"; this version reads {} and {}", metadata.class_name, kFolderClass, kVideoClass), ErrorCode::unsupported);
+        keys.fail(
+            "class",
+            fmt::format("is \"{}\"; this version reads {} and {}", metadata.class_name, kFolderClass, kVideoClass),
+            ErrorCode::unsupported);
     }
     metadata.format = keys.text("format");
     const bool video = metadata.class_name == kVideoClass;
@@ -157,16 +166,24 @@ void read_format(const StoreKeys& keys, StoreMetadata& metadata) {
             metadata.extension = keys.text("extension");
         } else {
             metadata.extension = metadata.format == "mjpeg" ? ".avi" : ".mp4";
-            metadata.warnings.push_back(fmt::format("the store does not name its files' extension; taken to be {}", metadata.extension));
+            metadata.warnings.push_back(
+                fmt::format("the store does not name its files' extension; taken to be {}", metadata.extension));
         }
         if (!any_video_format(metadata.extension)) {
-            keys.fail("extension", fmt::format("is \"{}\", which no video format of this version has", metadata.extension), ErrorCode::unsupported);
+            keys.fail("extension",
+                      fmt::format("is \"{}\", which no video format of this version has", metadata.extension),
+                      ErrorCode::unsupported);
         }
         const bool known = (format && format->info().video) || is_old_video_format(metadata.format);
-        if (!known) keys.fail("format", fmt::format("is \"{}\", which is no video format of this version", metadata.format), ErrorCode::unsupported);
+        if (!known)
+            keys.fail("format", fmt::format("is \"{}\", which is no video format of this version", metadata.format),
+                      ErrorCode::unsupported);
     } else {
         if (!format || format->info().kind != ChunkKind::folder) {
-            keys.fail("format", fmt::format("is \"{}\", which is no image format of this version (see `store formats`)", metadata.format), ErrorCode::unsupported);
+            keys.fail("format",
+                      fmt::format("is \"{}\", which is no image format of this version (see `store formats`)",
+                                  metadata.format),
+                      ErrorCode::unsupported);
         }
         metadata.extension = format->info().extension;
     }
@@ -174,11 +191,14 @@ void read_format(const StoreKeys& keys, StoreMetadata& metadata) {
 
 void read_types(const StoreKeys& keys, StoreMetadata& metadata) {
     const std::optional<int> depth = depth_of_dtype(keys.text("imgdtype"));
-    if (!depth) keys.fail("imgdtype", fmt::format("is \"{}\", which is no pixel type of this version", keys.text("imgdtype")), ErrorCode::unsupported);
+    if (!depth)
+        keys.fail("imgdtype", fmt::format("is \"{}\", which is no pixel type of this version", keys.text("imgdtype")),
+                  ErrorCode::unsupported);
     metadata.recorded_type = image_type_of(keys.shape("imgshape", 0), *depth);
     const bool video = metadata.class_name == kVideoClass;
     // A store closed before its first frame has no size yet.
-    if (!metadata.recorded_type.empty() && !plausible(metadata.recorded_type)) keys.fail("imgshape", "is larger than any image this version reads");
+    if (!metadata.recorded_type.empty() && !plausible(metadata.recorded_type))
+        keys.fail("imgshape", "is larger than any image this version reads");
     metadata.stored_type = metadata.recorded_type;
     if (keys.find("image_shape")) {
         metadata.stored_type = image_type_of(keys.shape("image_shape", 0), *depth);
@@ -204,7 +224,8 @@ StoreMetadata read_metadata(const std::filesystem::path& folder) {
     const StoreKeys keys(document, path.string());
     const int64_t version = keys.integer("version", 0, 1'000'000);
     if (version != kStoreVersion) {
-        keys.fail("version", fmt::format("is {}; this version of reelstore reads version {}", version, kStoreVersion), ErrorCode::unsupported);
+        keys.fail("version", fmt::format("is {}; this version of reelstore reads version {}", version, kStoreVersion),
+                  ErrorCode::unsupported);
     }
     StoreMetadata metadata;
     metadata.user = document.value;
@@ -215,9 +236,12 @@ StoreMetadata read_metadata(const std::filesystem::path& folder) {
     if (keys.find("encoding")) {
         metadata.encoding = keys.text("encoding");
         const Encoding* encoding = find_encoding(metadata.encoding);
-        if (!encoding) keys.fail("encoding", fmt::format("is \"{}\", which is no encoding of this version", metadata.encoding), ErrorCode::unsupported);
+        if (!encoding)
+            keys.fail("encoding", fmt::format("is \"{}\", which is no encoding of this version", metadata.encoding),
+                      ErrorCode::unsupported);
         if (!metadata.stored_type.empty() && !decoded_type(*encoding, metadata.stored_type)) {
-            keys.fail("encoding", fmt::format("{} cannot be decoded from {} images", metadata.encoding, metadata.stored_type.text()));
+            keys.fail("encoding", fmt::format("{} cannot be decoded from {} images", metadata.encoding,
+                                              metadata.stored_type.text()));
         }
     }
     if (keys.find("uuid")) metadata.uuid = keys.text("uuid");
@@ -263,8 +287,11 @@ Json parse_user_metadata(const std::string& text) {
     } catch (const Error& error) {
         throw Error(ErrorCode::invalid_argument, error.what());
     }
-    if (!user.is_object()) throw Error(ErrorCode::invalid_argument, "user metadata must be a mapping of keys to values");
-    if (user.contains(kStoreKey)) throw Error(ErrorCode::invalid_argument, "user metadata may not use the key `__store`, which holds the store's own facts");
+    if (!user.is_object())
+        throw Error(ErrorCode::invalid_argument, "user metadata must be a mapping of keys to values");
+    if (user.contains(kStoreKey))
+        throw Error(ErrorCode::invalid_argument,
+                    "user metadata may not use the key `__store`, which holds the store's own facts");
     return user;
 }
 
@@ -290,7 +317,8 @@ std::optional<double> motif_frame_rate(const Json& user_metadata, bool hardware_
     if (const auto rate = number("motifptpframerate")) return rate;
     if (hardware_only) return std::nullopt;
     const auto enabled = user_metadata.find("acquisitionframerateenable");
-    const bool on = enabled != user_metadata.end() && ((enabled->is_boolean() && enabled->get<bool>()) || (enabled->is_number() && enabled->get<double>() != 0));
+    const bool on = enabled != user_metadata.end() && ((enabled->is_boolean() && enabled->get<bool>()) ||
+                                                       (enabled->is_number() && enabled->get<double>() != 0));
     return on ? number("acquisitionframerate") : std::nullopt;
 }
 

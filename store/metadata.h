@@ -14,28 +14,28 @@ namespace reelstore {
 
 /// The content of STORE/metadata.yaml: the `__store` mapping, checked, and the user's keys beside it.
 struct StoreMetadata {
-    std::string class_name;              ///< DirectoryImgStore or VideoImgStore
-    std::string format;                  ///< "png", "avc1/mp4"
-    std::string extension;               ///< of the chunks' media, with the dot
+    std::string class_name;  ///< DirectoryImgStore or VideoImgStore
+    std::string format;      ///< "png", "avc1/mp4"
+    std::string extension;   ///< of the chunks' media, with the dot
     ChunkKind kind = ChunkKind::folder;
-    ImageType recorded_type;             ///< imgshape and imgdtype
-    ImageType stored_type;               ///< of the frames as added; smaller than recorded_type for padded video
-    int64_t chunk_frames = 0;            ///< chunksize
-    std::string encoding;                ///< "cv_..." or empty
-    double created = 0;                  ///< seconds since the Unix epoch
-    std::string time_zone;               ///< IANA name
-    std::string uuid;                    ///< 32 hex digits; empty in old stores
-    Json user = Json::object();          ///< the user's own keys
-    std::vector<std::string> warnings;   ///< what was missing or corrected, one sentence each
+    ImageType recorded_type;            ///< imgshape and imgdtype
+    ImageType stored_type;              ///< of the frames as added; smaller than recorded_type for padded video
+    int64_t chunk_frames = 0;           ///< chunksize
+    std::string encoding;               ///< "cv_..." or empty
+    double created = 0;                 ///< seconds since the Unix epoch
+    std::string time_zone;              ///< IANA name
+    std::string uuid;                   ///< 32 hex digits; empty in old stores
+    Json user = Json::object();         ///< the user's own keys
+    std::vector<std::string> warnings;  ///< what was missing or corrected, one sentence each
 };
 
 /// Largest chunksize that is written or read.
 inline constexpr int64_t kMaxChunkFrames = int64_t{1} << 40;
 
-/// Reads and checks metadata.yaml of the store in `folder`. Throws Error(corrupt or unsupported) naming the file, the key
-/// and the line: not YAML, no `__store`, another version, an unknown class, format, encoding or type, absurd sizes.
-/// Fills in what old stores lack: the extension, and created_utc from a 20YYMMDD_HHMMSS part of the folder's name (local
-/// time of the user's key `timezone`, else of this machine), else from the file's modification time.
+/// Reads and checks metadata.yaml of the store in `folder`. Throws Error(corrupt or unsupported) naming the file, the
+/// key and the line: not YAML, no `__store`, another version, an unknown class, format, encoding or type, absurd sizes.
+/// Fills in what old stores lack: the extension, and created_utc from a 20YYMMDD_HHMMSS part of the folder's name
+/// (local time of the user's key `timezone`, else of this machine), else from the file's modification time.
 StoreMetadata read_metadata(const std::filesystem::path& folder);
 
 /// The text of metadata.yaml. created_utc is quoted, or YAML readers would make a date of it.

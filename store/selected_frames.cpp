@@ -12,7 +12,12 @@ constexpr int64_t kBlockRows = 4096;
 
 SelectedFrames::SelectedFrames(StoreReader& store, int64_t first, int64_t last, int64_t step,
                                std::function<bool(const FrameRow&)> wanted)
-    : store_(store), info_(store.info()), next_row_(first), last_(std::min(last, store.frame_count())), step_(step), wanted_(std::move(wanted)) {
+    : store_(store),
+      info_(store.info()),
+      next_row_(first),
+      last_(std::min(last, store.frame_count())),
+      step_(step),
+      wanted_(std::move(wanted)) {
     info_.frame_count.reset();
     if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step - 1) / step : 0;
 }

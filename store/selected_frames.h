@@ -7,8 +7,8 @@
 
 namespace reelstore {
 
-/// The frames of a store that a condition on their row selects, as a source of its own; rows are read ahead in blocks, so
-/// that memory does not grow with the store. The store must outlive it and not be used otherwise meanwhile.
+/// The frames of a store that a condition on their row selects, as a source of its own; rows are read ahead in blocks,
+/// so that memory does not grow with the store. The store must outlive it and not be used otherwise meanwhile.
 class SelectedFrames : public FrameSource {
 public:
     /// Frames first, first+step, ... below last, of those the ones for which `wanted` is true (all when it is empty).

@@ -29,8 +29,8 @@ std::optional<ChunkSidecar> readable_sidecar(const StoreLayout& layout, int64_t 
     try {
         std::optional<ChunkSidecar> sidecar = read_chunk_sidecar(layout, chunk);
         if (sidecar) return sidecar;
-        problem = fmt::format("{}: chunk {}: there is no {} with its numbers and times", layout.media(chunk).string(), chunk,
-                              layout.sidecar(chunk).filename().string());
+        problem = fmt::format("{}: chunk {}: there is no {} with its numbers and times", layout.media(chunk).string(),
+                              chunk, layout.sidecar(chunk).filename().string());
     } catch (const Error& error) {
         problem = error.what();
     }
@@ -91,7 +91,8 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
             if (known && known->frame_count > 0) {
                 copy_chunk(*options.earlier, *known, index);
                 ++result.chunks_unfinished;
-                warnings.push_back(fmt::format("{}; its {} frames are taken from the earlier index", problem, known->frame_count));
+                warnings.push_back(
+                    fmt::format("{}; its {} frames are taken from the earlier index", problem, known->frame_count));
             } else {
                 ++result.chunks_left_out;
                 warnings.push_back(fmt::format("{}; its frames are left out", problem));
@@ -133,7 +134,9 @@ std::optional<int64_t> whole_number(const Json& record, const char* key) {
         if (!(std::abs(number) < 9e15) || number != std::floor(number)) return std::nullopt;
         return static_cast<int64_t>(number);
     }
-    if (value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
+    if (value->is_number_unsigned() &&
+        value->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+        return std::nullopt;
     return value->get<int64_t>();
 }
 
@@ -160,7 +163,8 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
             try {
                 file = read_extra_data_file(path);
             } catch (const Error& error) {
-                warnings.push_back(fmt::format("{}; these extra data are left out", error.at({path.string(), chunk.chunk, {}}).what()));
+                warnings.push_back(fmt::format("{}; these extra data are left out",
+                                               error.at({path.string(), chunk.chunk, {}}).what()));
                 continue;
             }
             for (std::string& warning : file.warnings) warnings.push_back(std::move(warning));
@@ -175,25 +179,31 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
                 records.push_back({*frame, std::move(data)});
             }
             if (homeless > 0) {
-                warnings.push_back(fmt::format("{}: chunk {}: {} records belong to no frame of the store and are left out", path.string(), chunk.chunk, homeless));
+                warnings.push_back(
+                    fmt::format("{}: chunk {}: {} records belong to no frame of the store and are left out",
+                                path.string(), chunk.chunk, homeless));
             }
         }
     }
-    std::stable_sort(records.begin(), records.end(), [](const ExtraRecord& a, const ExtraRecord& b) { return a.frame_index < b.frame_index; });
+    std::stable_sort(records.begin(), records.end(),
+                     [](const ExtraRecord& a, const ExtraRecord& b) { return a.frame_index < b.frame_index; });
     return records;
 }
 
-std::vector<ExtraRecord> extra_data_only_in(const FrameIndex& earlier, const FrameIndex& index, const StoreLayout& layout) {
+std::vector<ExtraRecord> extra_data_only_in(const FrameIndex& earlier, const FrameIndex& index,
+                                            const StoreLayout& layout) {
     std::vector<ExtraRecord> records;
     for (const ChunkRow& chunk : index.chunks()) {
         const ChunkRow* known = earlier.find_chunk(chunk.chunk);
         if (!known || !layout.extra_data_files(chunk.chunk).empty()) continue;
-        earlier.visit_extra_data(known->first_index, known->first_index + known->frame_count, [&](const ExtraDataRow& row) {
-            Json data = Json::parse(row.data, nullptr, false);
-            const int64_t position = row.frame_index - known->first_index;
-            if (data.is_object() && position < chunk.frame_count) records.push_back({chunk.first_index + position, std::move(data)});
-            return true;
-        });
+        earlier.visit_extra_data(known->first_index, known->first_index + known->frame_count,
+                                 [&](const ExtraDataRow& row) {
+                                     Json data = Json::parse(row.data, nullptr, false);
+                                     const int64_t position = row.frame_index - known->first_index;
+                                     if (data.is_object() && position < chunk.frame_count)
+                                         records.push_back({chunk.first_index + position, std::move(data)});
+                                     return true;
+                                 });
     }
     return records;
 }

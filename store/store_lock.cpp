@@ -22,8 +22,8 @@ std::string holder_text() {
 std::string describe_holder(const std::filesystem::path& path) {
     try {
         const Json holder = Json::parse(read_text_file(path, 4096));
-        return "process " + std::to_string(holder.at("pid").get<int64_t>()) + " on " + holder.at("host").get<std::string>() +
-               " since " + holder.at("start").get<std::string>() + " UTC";
+        return "process " + std::to_string(holder.at("pid").get<int64_t>()) + " on " +
+               holder.at("host").get<std::string>() + " since " + holder.at("start").get<std::string>() + " UTC";
     } catch (const std::exception&) {
         return "another process";
     }

@@ -7,8 +7,8 @@
 
 namespace reelstore {
 
-/// Keeps other writers out of a store: STORE/.lock, flock()ed, with the holder's pid, host and start as JSON. Removed by the
-/// destructor; one left by a killed process does not lock anybody out.
+/// Keeps other writers out of a store: STORE/.lock, flock()ed, with the holder's pid, host and start as JSON. Removed
+/// by the destructor; one left by a killed process does not lock anybody out.
 class StoreLock {
 public:
     /// Throws Error(locked) naming the holder when another process has it.

@@ -46,9 +46,11 @@ struct StoreReader::Impl {
                 indexed = true;
                 return;
             } catch (const Error& error) {
-                // A locked or unreadable index may hold frames that nothing else has; a damaged or foreign one does not.
+                // A locked or unreadable index may hold frames that nothing else has; a damaged or foreign one does
+                // not.
                 if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
-                warnings.push_back(fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
+                warnings.push_back(
+                    fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
             }
         }
         index = FrameIndex::create_in_memory(folder, metadata.uuid);
@@ -62,8 +64,8 @@ struct StoreReader::Impl {
         try {
             return FrameIndex::open(path, metadata.uuid);
         } catch (const Error& error) {
-            // A database left in write-ahead mode wants to make a file beside itself, which read-only media refuse; with
-            // nothing in its log it can be read as it is.
+            // A database left in write-ahead mode wants to make a file beside itself, which read-only media refuse;
+            // with nothing in its log it can be read as it is.
             std::filesystem::path log = path;
             log += "-wal";
             if (error.code() != ErrorCode::io || file_system().status(log).size > 0) throw;
@@ -85,7 +87,8 @@ struct StoreReader::Impl {
     }
 
     ChunkReader& chunk_reader(int64_t chunk) {
-        const auto found = std::find_if(readers.begin(), readers.end(), [&](const auto& entry) { return entry.first == chunk; });
+        const auto found =
+            std::find_if(readers.begin(), readers.end(), [&](const auto& entry) { return entry.first == chunk; });
         if (found != readers.end()) {
             readers.splice(readers.begin(), readers, found);
             return *readers.front().second;
@@ -121,11 +124,13 @@ struct StoreReader::Impl {
         std::vector<double> intervals;
         std::optional<double> previous;
         constexpr int64_t kMaxFrames = 10000;
-        index->visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kMaxFrames), [&](const FrameRow& row) {
-            if (previous && std::isfinite(row.time - *previous)) intervals.push_back(row.time - *previous);
-            previous = row.time;
-            return true;
-        });
+        index->visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kMaxFrames),
+                          [&](const FrameRow& row) {
+                              if (previous && std::isfinite(row.time - *previous))
+                                  intervals.push_back(row.time - *previous);
+                              previous = row.time;
+                              return true;
+                          });
         if (intervals.empty()) return std::nullopt;
         const double interval = median(std::move(intervals));
         return interval > 0 ? std::optional(1 / interval) : std::nullopt;
@@ -173,7 +178,8 @@ std::optional<Frame> StoreReader::next() {
 
 void StoreReader::seek(int64_t index) {
     if (index < 0 || index > frame_count()) {
-        throw Error(ErrorCode::invalid_argument, {folder().string(), {}, index}, fmt::format("no such frame: the store has the frames 0 to {}", frame_count() - 1));
+        throw Error(ErrorCode::invalid_argument, {folder().string(), {}, index},
+                    fmt::format("no such frame: the store has the frames 0 to {}", frame_count() - 1));
     }
     impl_->position = index;
 }
@@ -181,7 +187,9 @@ void StoreReader::seek(int64_t index) {
 Frame StoreReader::at_index(int64_t index) {
     const std::optional<FrameRow> row = impl_->index->row(index);
     if (!row) {
-        const std::string range = frame_count() == 0 ? "the store has no frames" : fmt::format("the store has the frames 0 to {}", frame_count() - 1);
+        const std::string range = frame_count() == 0
+                                      ? "the store has no frames"
+                                      : fmt::format("the store has the frames 0 to {}", frame_count() - 1);
         throw Error(ErrorCode::invalid_argument, {folder().string(), {}, index}, "no such frame: " + range);
     }
     return impl_->read(*row);
@@ -223,7 +231,8 @@ std::optional<FrameRow> StoreReader::find_number(int64_t number, Match match) co
 }
 
 std::optional<FrameRow> StoreReader::find_time(double time, Match match) const {
-    if (!std::isfinite(time)) throw Error(ErrorCode::invalid_argument, {folder().string(), {}, {}}, "a time to look for must be finite");
+    if (!std::isfinite(time))
+        throw Error(ErrorCode::invalid_argument, {folder().string(), {}, {}}, "a time to look for must be finite");
     return impl_->index->find_time(time, match);
 }
 
@@ -263,13 +272,15 @@ bool StoreReader::has_extra_data() const {
                        [&](const ChunkRow& chunk) { return !impl_->layout.extra_data_files(chunk.chunk).empty(); });
 }
 
-void StoreReader::visit_extra_data(int64_t first, int64_t last, const std::function<bool(const ExtraRecord&)>& visit) const {
+void StoreReader::visit_extra_data(int64_t first, int64_t last,
+                                   const std::function<bool(const ExtraRecord&)>& visit) const {
     if (impl_->indexed) {
         impl_->index->visit_extra_data(first, last, [&](const ExtraDataRow& row) {
             Json data = Json::parse(row.data, nullptr, false);
             if (!data.is_object()) {
                 impl_->incomplete = true;
-                impl_->warnings.push_back(fmt::format("frame {}: a damaged record of extra data is left out", row.frame_index));
+                impl_->warnings.push_back(
+                    fmt::format("frame {}: a damaged record of extra data is left out", row.frame_index));
                 return true;
             }
             return visit({row.frame_index, std::move(data)});
@@ -277,8 +288,9 @@ void StoreReader::visit_extra_data(int64_t first, int64_t last, const std::funct
         return;
     }
     const std::vector<ExtraRecord>& records = impl_->extra_data_files();
-    const auto begin = std::lower_bound(records.begin(), records.end(), first,
-                                        [](const ExtraRecord& record, int64_t index) { return record.frame_index < index; });
+    const auto begin =
+        std::lower_bound(records.begin(), records.end(), first,
+                         [](const ExtraRecord& record, int64_t index) { return record.frame_index < index; });
     for (auto record = begin; record != records.end() && record->frame_index < last; ++record) {
         if (!visit(*record)) return;
     }
@@ -300,7 +312,8 @@ std::optional<double> StoreReader::extra_data_sample_rate() const {
             if (path.extension() != ".h5") continue;
             const std::optional<double> own = read_extra_data_file(path).sample_rate;
             if (rate && own && *rate != *own) {
-                throw Error(ErrorCode::unsupported, {path.string(), chunk.chunk, {}}, fmt::format("sampled at {}/s, earlier chunks at {}/s", *own, *rate));
+                throw Error(ErrorCode::unsupported, {path.string(), chunk.chunk, {}},
+                            fmt::format("sampled at {}/s, earlier chunks at {}/s", *own, *rate));
             }
             if (own) rate = own;
         }
@@ -341,6 +354,14 @@ bool StoreReader::lossless() const {
 
 uint64_t StoreReader::media_bytes() const {
     uint64_t bytes = 0;
+    if (impl_->metadata.kind == ChunkKind::folder && impl_->indexed) {
+        // Recorded while writing; looking at every image file would take as long as the store is large.
+        const std::vector<ChunkRow>& chunks = impl_->index->chunks();
+        for (const ChunkRow& chunk : chunks) bytes += chunk.media_bytes;
+        const auto recorded = [](const ChunkRow& chunk) { return chunk.media_bytes > 0 || chunk.frame_count == 0; };
+        if (std::all_of(chunks.begin(), chunks.end(), recorded)) return bytes;
+        bytes = 0;
+    }
     for (const StoreLayout::Chunk& chunk : impl_->layout.chunks()) {
         const std::filesystem::path media = impl_->layout.media(chunk.number);
         if (!chunk.has_media) continue;
@@ -349,7 +370,8 @@ uint64_t StoreReader::media_bytes() const {
             continue;
         }
         for (const std::string& name : file_system().list(media)) {
-            if (std::filesystem::path(name).extension() == impl_->metadata.extension) bytes += file_system().status(media / name).size;
+            if (std::filesystem::path(name).extension() == impl_->metadata.extension)
+                bytes += file_system().status(media / name).size;
         }
     }
     return bytes;

@@ -21,9 +21,10 @@ struct StoreReaderOptions {
 
 /// Reads a store: next frame, or any frame by index, number or time, whatever was read before.
 ///
-/// Opens what reelstore and imgstore wrote. A store without an index (imgstore's) is opened from its chunks' sidecars; what is
-/// missing or damaged there is said in warnings() and costs only the chunk concerned. Used by one thread at a time;
-/// readers are independent of each other; that goes for const members too, which share prepared statements and caches.
+/// Opens what reelstore and imgstore wrote. A store without an index (imgstore's) is opened from its chunks' sidecars;
+/// what is missing or damaged there is said in warnings() and costs only the chunk concerned. Used by one thread at a
+/// time; readers are independent of each other; that goes for const members too, which share prepared statements and
+/// caches.
 class StoreReader : public FrameSource, public RandomAccess {
 public:
     /// `path` is the store's folder or its metadata.yaml. Throws Error(not_found, not_a_store, corrupt, unsupported).
@@ -63,8 +64,8 @@ public:
     /// passed over and counted in warnings().
     void visit_extra_data(int64_t first, int64_t last, const std::function<bool(const ExtraRecord&)>& visit) const;
     std::vector<ExtraRecord> all_extra_data() const;
-    /// Samples per second of Motif's extra data; nothing when none is given. Throws Error(unsupported) when its data sets
-    /// have different rates.
+    /// Samples per second of Motif's extra data; nothing when none is given. Throws Error(unsupported) when its data
+    /// sets have different rates.
     std::optional<double> extra_data_sample_rate() const;
 
     // Facts
@@ -74,8 +75,8 @@ public:
     const std::filesystem::path& folder() const;
     /// Latest minus earliest time, in seconds; 0 for an empty store.
     double duration() const;
-    /// The rate the hardware was set to (see motif_frame_rate()), else one over the median interval of the first chunk's
-    /// times; nothing when neither can be told.
+    /// The rate the hardware was set to (see motif_frame_rate()), else one over the median interval of the first
+    /// chunk's times; nothing when neither can be told.
     std::optional<double> frame_rate(bool hardware_only = false) const;
     /// False while a writer has the store open, or when one was killed.
     bool closed() const;
@@ -84,8 +85,8 @@ public:
     uint64_t media_bytes() const;
     /// What was missing, damaged or corrected so far, one sentence each.
     const std::vector<std::string>& warnings() const;
-    /// True when something of the recording was left out so far: a chunk without numbers and times or without its media, or
-    /// damaged extra data; warnings() says what.
+    /// True when something of the recording was left out so far: a chunk without numbers and times or without its
+    /// media, or damaged extra data; warnings() says what.
     bool incomplete() const;
     DecodeCounters counters() const;
 

@@ -36,7 +36,8 @@ const ChunkFormat& writable_format(const std::string& name) {
         throw invalid(fmt::format("unknown format \"{}\"; known are {}", name, known));
     }
     if (!format->info().unavailable.empty()) {
-        throw Error(ErrorCode::unsupported, fmt::format("format {} cannot be written here: {}", name, format->info().unavailable));
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("format {} cannot be written here: {}", name, format->info().unavailable));
     }
     return *format;
 }
@@ -61,10 +62,12 @@ std::filesystem::path new_folder(const std::filesystem::path& path) {
     std::filesystem::path folder = std::filesystem::absolute(path).lexically_normal();
     if (!folder.has_filename()) folder = folder.parent_path();
     if (file_system().status(folder).kind != FileKind::missing) {
-        throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "there is something of this name already; choose another or remove it");
+        throw Error(ErrorCode::already_exists, {path.string(), {}, {}},
+                    "there is something of this name already; choose another or remove it");
     }
     if (file_system().status(folder.parent_path()).kind != FileKind::folder) {
-        throw Error(ErrorCode::not_found, {folder.parent_path().string(), {}, {}}, "the folder that should hold the store does not exist");
+        throw Error(ErrorCode::not_found, {folder.parent_path().string(), {}, {}},
+                    "the folder that should hold the store does not exist");
     }
     return folder;
 }
@@ -89,7 +92,8 @@ void check_store_options(const StoreWriterOptions& options) {
         throw invalid(fmt::format("unknown encoding \"{}\"; `store formats` lists the known ones", options.encoding));
     }
     if (!options.time_zone.empty() && !is_time_zone(options.time_zone)) {
-        throw invalid(fmt::format("unknown time zone \"{}\"; give an IANA name such as Europe/Vienna", options.time_zone));
+        throw invalid(
+            fmt::format("unknown time zone \"{}\"; give an IANA name such as Europe/Vienna", options.time_zone));
     }
     if (!(options.commit_interval >= 0)) throw invalid("the commit interval must be 0 or more seconds");
 }
@@ -141,11 +145,14 @@ struct StoreWriter::Impl {
     void add(const cv::Mat& image, int64_t number, double time) {
         check_usable();
         const ErrorPlace place{folder.string(), {}, frame_count};
-        if (!std::isfinite(time)) throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
-        if (image.empty() || image.dims != 2) throw Error(ErrorCode::wrong_type, place, "the image is empty or has not two dimensions");
+        if (!std::isfinite(time))
+            throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
+        if (image.empty() || image.dims != 2)
+            throw Error(ErrorCode::wrong_type, place, "the image is empty or has not two dimensions");
         const ImageType type = ImageType::of(image);
         if (started && !(type == added_type)) {
-            throw Error(ErrorCode::wrong_type, place, fmt::format("the frame is {} but this store holds {}", type.text(), added_type.text()));
+            throw Error(ErrorCode::wrong_type, place,
+                        fmt::format("the frame is {} but this store holds {}", type.text(), added_type.text()));
         }
         const cv::Mat stored = encoding && format.info().decodes_at_write ? decode(*encoding, image) : image;
         if (!started) {
@@ -166,9 +173,12 @@ struct StoreWriter::Impl {
     }
 
     void check_type(const ImageType& type, const ImageType& stored, const ErrorPlace& place) const {
-        if (!plausible(type)) throw Error(ErrorCode::wrong_type, place, fmt::format("images of {} are larger than a store can hold", type.text()));
+        if (!plausible(type))
+            throw Error(ErrorCode::wrong_type, place,
+                        fmt::format("images of {} are larger than a store can hold", type.text()));
         if (encoding && !decoded_type(*encoding, type)) {
-            throw Error(ErrorCode::wrong_type, place, fmt::format("{} decodes {}, not {}", encoding->name, encoding->raw_type, type.text()));
+            throw Error(ErrorCode::wrong_type, place,
+                        fmt::format("{} decodes {}, not {}", encoding->name, encoding->raw_type, type.text()));
         }
         if (const auto reason = format.refuses(stored)) throw Error(ErrorCode::wrong_type, place, *reason);
     }
@@ -245,7 +255,9 @@ struct StoreWriter::Impl {
         commit();
         if (static_cast<int64_t>(sidecar.numbers.size()) != frame_count - chunk_first) {
             throw Error(ErrorCode::internal, {layout->media(chunk).string(), chunk, {}},
-                        fmt::format("{} of {} frames were not written by the encoder", frame_count - chunk_first - static_cast<int64_t>(sidecar.numbers.size()), frame_count - chunk_first));
+                        fmt::format("{} of {} frames were not written by the encoder",
+                                    frame_count - chunk_first - static_cast<int64_t>(sidecar.numbers.size()),
+                                    frame_count - chunk_first));
         }
         writer.reset();
         added.clear();
@@ -273,9 +285,13 @@ struct StoreWriter::Impl {
         check_usable();
         const ErrorPlace place{folder.string(), {}, frame_count - 1};
         if (!record.is_object()) throw Error(ErrorCode::invalid_argument, place, "extra data must be a JSON object");
-        if (frame_count == 0) throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}}, "extra data are tied to the last frame: add a frame first");
+        if (frame_count == 0)
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
+                        "extra data are tied to the last frame: add a frame first");
         for (const char* key : kReservedKeys) {
-            if (record.contains(key)) throw Error(ErrorCode::invalid_argument, place, fmt::format("extra data may not use the key `{}`, which every record gets", key));
+            if (record.contains(key))
+                throw Error(ErrorCode::invalid_argument, place,
+                            fmt::format("extra data may not use the key `{}`, which every record gets", key));
         }
         std::string text;
         try {
@@ -293,28 +309,40 @@ struct StoreWriter::Impl {
         });
     }
 
-    void insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers, std::span<const double> times, Adopt adopt) {
+    void insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers,
+                      std::span<const double> times, Adopt adopt) {
         check_usable();
         const ErrorPlace place{video.string(), {}, {}};
-        if (!format.info().video) throw Error(ErrorCode::invalid_argument, place, fmt::format("a store of {} images cannot take a video file in", format.info().name));
+        if (!format.info().video)
+            throw Error(ErrorCode::invalid_argument, place,
+                        fmt::format("a store of {} images cannot take a video file in", format.info().name));
         if (video.extension() != metadata.extension) {
-            throw Error(ErrorCode::invalid_argument, place, fmt::format("this store takes {} files in", metadata.extension));
+            throw Error(ErrorCode::invalid_argument, place,
+                        fmt::format("this store takes {} files in", metadata.extension));
         }
-        if (numbers.size() != times.size()) throw Error(ErrorCode::invalid_argument, place, fmt::format("{} frame numbers but {} times", numbers.size(), times.size()));
+        if (numbers.size() != times.size())
+            throw Error(ErrorCode::invalid_argument, place,
+                        fmt::format("{} frame numbers but {} times", numbers.size(), times.size()));
         if (numbers.empty()) throw Error(ErrorCode::invalid_argument, place, "a chunk needs at least one frame");
         for (const double time : times) {
-            if (!std::isfinite(time)) throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
+            if (!std::isfinite(time))
+                throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
         }
         const auto reader = format.open(video, metadata.stored_type, nullptr);
         const PacketTable& table = *reader->packet_table();
         const bool gray = table.stream.pixel_format.starts_with("gray");
-        const ImageType type{table.stream.height, table.stream.width, started ? added_type.channels : (gray ? 1 : 3), CV_8U};
+        const ImageType type{table.stream.height, table.stream.width, started ? added_type.channels : (gray ? 1 : 3),
+                             CV_8U};
         if (table.frame_count() != static_cast<int64_t>(numbers.size())) {
-            throw Error(ErrorCode::invalid_argument, place, fmt::format("the file holds {} frames, but {} numbers are given", table.frame_count(), numbers.size()));
+            throw Error(
+                ErrorCode::invalid_argument, place,
+                fmt::format("the file holds {} frames, but {} numbers are given", table.frame_count(), numbers.size()));
         }
         if (!started) check_type(type, type, place);
         if (started && !(type == metadata.recorded_type)) {
-            throw Error(ErrorCode::wrong_type, place, fmt::format("the video is {} but this store's files are {}", type.text(), metadata.recorded_type.text()));
+            throw Error(ErrorCode::wrong_type, place,
+                        fmt::format("the video is {} but this store's files are {}", type.text(),
+                                    metadata.recorded_type.text()));
         }
         guarded([&] {
             if (!started) start(type, type);

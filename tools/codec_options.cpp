@@ -10,7 +10,8 @@ namespace {
 
 std::pair<std::string, std::string> split_pair(const std::string& pair, const char* option) {
     const size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0) throw UsageError(std::string(option) + " takes NAME=VALUE, not \"" + pair + "\"");
+    if (equals == std::string::npos || equals == 0)
+        throw UsageError(std::string(option) + " takes NAME=VALUE, not \"" + pair + "\"");
     return {pair.substr(0, equals), pair.substr(equals + 1)};
 }
 
@@ -18,7 +19,8 @@ std::pair<std::string, std::string> split_pair(const std::string& pair, const ch
 
 CodecOptions parse_codec_options(const std::vector<std::string>& pairs) {
     CodecOptions options;
-    for (const std::string& pair : pairs) options.insert_or_assign(split_pair(pair, "--set").first, split_pair(pair, "--set").second);
+    for (const std::string& pair : pairs)
+        options.insert_or_assign(split_pair(pair, "--set").first, split_pair(pair, "--set").second);
     return options;
 }
 

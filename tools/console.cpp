@@ -29,7 +29,10 @@ extern "C" void on_signal(int signal_number) {
 }  // namespace
 
 ProgressBar::ProgressBar(std::string label)
-    : label_(std::move(label)), terminal_(isatty(STDERR_FILENO)), start_(std::chrono::steady_clock::now()), last_(start_) {}
+    : label_(std::move(label)),
+      terminal_(isatty(STDERR_FILENO)),
+      start_(std::chrono::steady_clock::now()),
+      last_(start_) {}
 
 ProgressBar::~ProgressBar() {
     if (drawn_) fmt::print(stderr, "\r\033[K");
@@ -49,8 +52,8 @@ void ProgressBar::update(int64_t done, std::optional<int64_t> all) {
         const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(*all));
         const int full = static_cast<int>(part * kBarWidth);
         const double left = rate > 0 ? static_cast<double>(*all - done) / rate : 0;
-        fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {:3.0f} %  {}/{}  {:.0f}/s  {:.0f} s left", label_, "", full, "", kBarWidth - full,
-                   part * 100, done, *all, rate, left);
+        fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {:3.0f} %  {}/{}  {:.0f}/s  {:.0f} s left", label_, "", full,
+                   "", kBarWidth - full, part * 100, done, *all, rate, left);
     }
     std::fflush(stderr);
 }

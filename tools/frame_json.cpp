@@ -11,7 +11,11 @@ Json finite_or_null(double value) {
 }
 
 Json to_json(const FrameRow& row) {
-    return {{"index", row.index}, {"number", row.number}, {"time", finite_or_null(row.time)}, {"chunk", row.chunk}, {"position", row.position}};
+    return {{"index", row.index},
+            {"number", row.number},
+            {"time", finite_or_null(row.time)},
+            {"chunk", row.chunk},
+            {"position", row.position}};
 }
 
 std::string exact_text(double value) {

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -57,14 +57,17 @@ void print_overview() {
     fmt::print("reelstore {}: long experiment recordings, kept and read back frame by frame\n\n", REELSTORE_VERSION);
     fmt::print("usage: {} VERB ARGUMENTS...      {} help VERB says more about one\n\n", kProgram, kProgram);
     for (const auto& verb : verbs()) fmt::print("  {:<10} {}\n", verb->name(), verb->summary());
-    fmt::print("\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 done but data was lost or damaged data skipped, 130 interrupted\n");
+    fmt::print(
+        "\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 done but data was lost or damaged data skipped, 130 "
+        "interrupted\n");
 }
 
 int run(const std::vector<std::string>& arguments) {
     const std::string program = std::filesystem::path(arguments[0]).filename().string();
     const std::string prefix = std::string(kProgram) + "-";
     if (program.starts_with(prefix)) {
-        if (Verb* verb = find_verb(program.substr(prefix.size()))) return run_verb(*verb, {arguments.begin() + 1, arguments.end()});
+        if (Verb* verb = find_verb(program.substr(prefix.size())))
+            return run_verb(*verb, {arguments.begin() + 1, arguments.end()});
     }
     if (arguments.size() < 2) {
         print_overview();

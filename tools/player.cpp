@@ -34,7 +34,8 @@ constexpr double kLongestInterval = 2.0;
 ViewCommand command_of_key(int key) {
     if (key < 0) return ViewCommand::none;
     const int code = key & 0xFFFF;
-    const auto found = std::find_if(kBindings.begin(), kBindings.end(), [&](const KeyBinding& binding) { return binding.key == code; });
+    const auto found = std::find_if(kBindings.begin(), kBindings.end(),
+                                    [&](const KeyBinding& binding) { return binding.key == code; });
     return found == kBindings.end() ? ViewCommand::none : found->command;
 }
 
@@ -43,12 +44,18 @@ const char* view_keys_help() {
 }
 
 Player::Player(int64_t frame_count, std::function<double(int64_t)> time_of, std::optional<double> frames_per_second)
-    : frame_count_(frame_count), time_of_(std::move(time_of)), frames_per_second_(frames_per_second), finished_(frame_count == 0) {}
+    : frame_count_(frame_count),
+      time_of_(std::move(time_of)),
+      frames_per_second_(frames_per_second),
+      finished_(frame_count == 0) {}
 
 void Player::command(ViewCommand command, double now) {
     switch (command) {
-        case ViewCommand::none: return;
-        case ViewCommand::toggle_pause: paused_ = !paused_; break;
+        case ViewCommand::none:
+            return;
+        case ViewCommand::toggle_pause:
+            paused_ = !paused_;
+            break;
         case ViewCommand::step_forward:
             paused_ = true;
             position_ = std::min(position_ + 1, frame_count_ - 1);
@@ -57,7 +64,9 @@ void Player::command(ViewCommand command, double now) {
             paused_ = true;
             position_ = std::max<int64_t>(position_ - 1, 0);
             break;
-        case ViewCommand::quit: finished_ = true; break;
+        case ViewCommand::quit:
+            finished_ = true;
+            break;
     }
     shown_at_ = now;
 }

@@ -13,8 +13,8 @@ enum class ViewCommand { none, toggle_pause, step_forward, step_back, quit };
 ViewCommand command_of_key(int key);
 const char* view_keys_help();
 
-/// Decides which frame a viewer shows when: plays by the recorded times, at a fixed rate or as fast as possible, pauses and
-/// steps. Knows nothing of windows, so that it can be tested.
+/// Decides which frame a viewer shows when: plays by the recorded times, at a fixed rate or as fast as possible, pauses
+/// and steps. Knows nothing of windows, so that it can be tested.
 class Player {
 public:
     /// `time_of` gives a frame's recorded time. `frames_per_second`: none = by recorded times, 0 = as fast as possible.
@@ -27,8 +27,8 @@ public:
     void command(ViewCommand command, double now);
     /// Seconds until the next frame is due; at least 0. Nothing while paused or at the end.
     std::optional<double> wait(double now) const;
-    /// Moves on to the next frame if it is due, or finishes behind the last one. A viewer that is late shows every frame late
-    /// rather than leaving any out.
+    /// Moves on to the next frame if it is due, or finishes behind the last one. A viewer that is late shows every
+    /// frame late rather than leaving any out.
     void advance(double now);
 
 private:

@@ -36,7 +36,8 @@ std::optional<int64_t> optional_integer(const std::string& text, const std::stri
 int64_t parse_integer(const std::string& text, const std::string& what) {
     int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) throw UsageError(fmt::format("\"{}\" is no {}", text, what));
+    if (error != std::errc() || end != text.data() + text.size())
+        throw UsageError(fmt::format("\"{}\" is no {}", text, what));
     return value;
 }
 
@@ -45,7 +46,8 @@ IndexRange parse_index_range(const std::string& text, int64_t frame_count) {
     const auto from_end = [&](int64_t value) { return value < 0 ? value + frame_count : value; };
     if (parts.size() == 1) {
         const int64_t index = from_end(parse_integer(parts[0], "frame index"));
-        if (index < 0 || index >= frame_count) throw UsageError(fmt::format("there is no frame {}: the frames are 0 to {}", text, frame_count - 1));
+        if (index < 0 || index >= frame_count)
+            throw UsageError(fmt::format("there is no frame {}: the frames are 0 to {}", text, frame_count - 1));
         return {index, index + 1, 1};
     }
     if (parts.size() > 3) throw UsageError(fmt::format("\"{}\" is no range; write A:B or A:B:STEP", text));
@@ -83,11 +85,15 @@ uint64_t parse_bytes(const std::string& text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const std::string unit(end, text.data() + text.size());
     if (!unit.empty()) {
-        const size_t power = unit.size() == 1 ? kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0])))) : std::string_view::npos;
-        if (power == std::string_view::npos) throw UsageError(fmt::format("\"{}\" is no number of bytes; write 500M or 2G", text));
+        const size_t power = unit.size() == 1
+                                 ? kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))))
+                                 : std::string_view::npos;
+        if (power == std::string_view::npos)
+            throw UsageError(fmt::format("\"{}\" is no number of bytes; write 500M or 2G", text));
         value *= std::pow(1000.0, static_cast<double>(power + 1));
     }
-    if (error != std::errc() || !(value >= 1) || value > 1e18) throw UsageError(fmt::format("\"{}\" is no number of bytes above 0", text));
+    if (error != std::errc() || !(value >= 1) || value > 1e18)
+        throw UsageError(fmt::format("\"{}\" is no number of bytes above 0", text));
     return static_cast<uint64_t>(value);
 }
 

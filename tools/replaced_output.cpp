@@ -17,7 +17,8 @@ ReplacedOutput::ReplacedOutput(const std::filesystem::path& path, bool force) : 
     aside_ = path_;
     aside_ += ".old";
     if (file_system().status(aside_).kind != FileKind::missing) {
-        throw Error(ErrorCode::already_exists, {aside_.string(), {}, {}}, "is left from an earlier run that was ended; look at it and move it away");
+        throw Error(ErrorCode::already_exists, {aside_.string(), {}, {}},
+                    "is left from an earlier run that was ended; look at it and move it away");
     }
     file_system().rename(path_, aside_);
 }

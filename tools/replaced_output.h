@@ -4,9 +4,9 @@
 
 namespace reelstore {
 
-/// Makes room for an output under a name that may be taken. With `force` what is there is moved aside, and comes back unless
-/// commit() says that the new output is good; without it, its presence is an Error(already_exists). Empty folders count
-/// as room.
+/// Makes room for an output under a name that may be taken. With `force` what is there is moved aside, and comes back
+/// unless commit() says that the new output is good; without it, its presence is an Error(already_exists). Empty
+/// folders count as room.
 class ReplacedOutput {
 public:
     ReplacedOutput(const std::filesystem::path& path, bool force);

@@ -3,8 +3,8 @@
 namespace reelstore {
 
 /// What a video encoder does unless told otherwise; the one place to change it. bench/encoder_defaults.md has the
-/// measurements that these were chosen by: the speed at which frames are decoded at random multiplies every later use of
-/// a recording, so it weighs most, then the processor time while recording, then size.
+/// measurements that these were chosen by: the speed at which frames are decoded at random multiplies every later use
+/// of a recording, so it weighs most, then the processor time while recording, then size.
 namespace encoder_defaults {
 
 inline constexpr char kPreset[] = "superfast";

@@ -98,8 +98,9 @@ private:
         return true;
     }
 
-    /// The table in use with the places that a scan found, for a file that was written anew around the same packets. Where
-    /// there are checksums, everything else that was recorded stays in force: what does not fit it is not the recording.
+    /// The table in use with the places that a scan found, for a file that was written anew around the same packets.
+    /// Where there are checksums, everything else that was recorded stays in force: what does not fit it is not the
+    /// recording.
     std::shared_ptr<const PacketTable> moved_packets(const PacketTable& fresh) const {
         if (fresh.packets.size() != table_->packets.size()) return nullptr;
         auto moved = std::make_shared<PacketTable>(*table_);

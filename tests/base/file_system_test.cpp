@@ -12,20 +12,11 @@
 
 #include "base/error.h"
 #include "tests/temporary_folder.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
 namespace {
-
-template <typename Call>
-std::optional<ErrorCode> code_of(Call call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return std::nullopt;
-}
 
 std::string content(const std::filesystem::path& path) {
     std::ifstream stream(path, std::ios::binary);
@@ -112,37 +103,37 @@ TEST_CASE("file_system: files are created exclusively, written and read at posit
     CHECK(file->read_at(buffer, sizeof buffer, 100) == 0);
     file->close();
     file->close();
-    CHECK(code_of([&] { file->write_at("x", 1, 0); }) == ErrorCode::io);
+    CHECK(error_of([&] { file->write_at("x", 1, 0); }) == ErrorCode::io);
 
-    CHECK(code_of([&] { file_system().open(folder / "a", OpenMode::create_exclusive); }) == ErrorCode::already_exists);
-    CHECK(code_of([&] { file_system().open(folder / "b", OpenMode::read); }) == ErrorCode::not_found);
-    CHECK(code_of([&] { file_system().open(folder / "b", OpenMode::read_write); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { file_system().open(folder / "a", OpenMode::create_exclusive); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { file_system().open(folder / "b", OpenMode::read); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { file_system().open(folder / "b", OpenMode::read_write); }) == ErrorCode::not_found);
     auto reader = file_system().open(folder / "a", OpenMode::read);
-    CHECK(code_of([&] { reader->write_at("x", 1, 0); }) == ErrorCode::io);
+    CHECK(error_of([&] { reader->write_at("x", 1, 0); }) == ErrorCode::io);
 }
 
 TEST_CASE("file_system: a folder or a pipe is no file, and a pipe does not block") {
     TemporaryFolder folder;
-    CHECK(code_of([&] { file_system().open(folder.path(), OpenMode::read); }) == ErrorCode::io);
+    CHECK(error_of([&] { file_system().open(folder.path(), OpenMode::read); }) == ErrorCode::io);
     REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-    CHECK(code_of([&] { file_system().open(folder / "pipe", OpenMode::read); }) == ErrorCode::io);
+    CHECK(error_of([&] { file_system().open(folder / "pipe", OpenMode::read); }) == ErrorCode::io);
     CHECK(file_system().status(folder / "pipe").kind == FileKind::other);
 }
 
 TEST_CASE("file_system: a full disk is no_space") {
     auto file = file_system().open("/dev/full", OpenMode::read_write);
-    CHECK(code_of([&] { file->write_at("x", 1, 0); }) == ErrorCode::no_space);
+    CHECK(error_of([&] { file->write_at("x", 1, 0); }) == ErrorCode::no_space);
 }
 
 TEST_CASE("file_system: status, list, rename and remove") {
     TemporaryFolder folder;
     FileSystem& files = file_system();
     files.create_folder(folder / "sub");
-    CHECK(code_of([&] { files.create_folder(folder / "sub"); }) == ErrorCode::already_exists);
-    CHECK(code_of([&] { files.create_folder(folder / "no/sub"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { files.create_folder(folder / "sub"); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { files.create_folder(folder / "no/sub"); }) == ErrorCode::not_found);
     for (const char* name : {"b", "B", "a", ".hidden"}) write_new_file(folder / name, "abc", 3);
     CHECK(files.list(folder.path()) == std::vector<std::string>{".hidden", "B", "a", "b", "sub"});
-    CHECK(code_of([&] { files.list(folder / "none"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { files.list(folder / "none"); }) == ErrorCode::not_found);
 
     CHECK(files.status(folder / "a").kind == FileKind::file);
     CHECK(files.status(folder / "a").size == 3);
@@ -153,12 +144,12 @@ TEST_CASE("file_system: status, list, rename and remove") {
 
     files.rename(folder / "a", folder / "b");
     CHECK(files.status(folder / "a").kind == FileKind::missing);
-    CHECK(code_of([&] { files.rename(folder / "none", folder / "b"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { files.rename(folder / "none", folder / "b"); }) == ErrorCode::not_found);
     files.remove(folder / "b");
     files.remove(folder / "sub");
-    CHECK(code_of([&] { files.remove(folder / "b"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { files.remove(folder / "b"); }) == ErrorCode::not_found);
     files.sync_folder(folder.path());
-    CHECK(code_of([&] { files.sync_folder(folder / "none"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { files.sync_folder(folder / "none"); }) == ErrorCode::not_found);
 }
 
 TEST_CASE("file_system: a lock has one holder, carries its text and ends with its object or process") {
@@ -179,7 +170,7 @@ TEST_CASE("file_system: a lock has one holder, carries its text and ends with it
     REQUIRE(::waitpid(child, &status, 0) == child);
     CHECK(status == 0);
     CHECK(file_system().try_lock(path, "after the child"));
-    CHECK(code_of([&] { file_system().try_lock(folder / "no/.lock", ""); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { file_system().try_lock(folder / "no/.lock", ""); }) == ErrorCode::not_found);
 }
 
 TEST_CASE("file_system: a removed and created again lock file is another lock") {
@@ -197,9 +188,9 @@ TEST_CASE("file_system: reading whole files keeps to the limit") {
     write_new_file(folder / "a", "abc", 3);
     CHECK(read_file(folder / "a", 3) == std::vector<uint8_t>{'a', 'b', 'c'});
     CHECK(read_text_file(folder / "a", 100) == "abc");
-    CHECK(code_of([&] { read_file(folder / "a", 2); }) == ErrorCode::corrupt);
-    CHECK(code_of([&] { read_text_file(folder / "b", 2); }) == ErrorCode::not_found);
-    CHECK(code_of([&] { write_new_file(folder / "a", "x", 1); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { read_file(folder / "a", 2); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { read_text_file(folder / "b", 2); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { write_new_file(folder / "a", "x", 1); }) == ErrorCode::already_exists);
     write_new_file(folder / "empty", nullptr, 0);
     CHECK(read_text_file(folder / "empty", 0).empty());
 }
@@ -211,8 +202,8 @@ TEST_CASE("file_system: copies are exact and never replace a file") {
     write_new_file(folder / "a", large.data(), large.size());
     reelstore::copy_file(folder / "a", folder / "b");
     CHECK(content(folder / "b") == large);
-    CHECK(code_of([&] { reelstore::copy_file(folder / "a", folder / "b"); }) == ErrorCode::already_exists);
-    CHECK(code_of([&] { reelstore::copy_file(folder / "none", folder / "c"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { reelstore::copy_file(folder / "a", folder / "b"); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { reelstore::copy_file(folder / "none", folder / "c"); }) == ErrorCode::not_found);
     CHECK_FALSE(std::filesystem::exists(folder / "c"));
 }
 
@@ -235,7 +226,7 @@ TEST_CASE("file_system: a failed atomic write leaves the old content and no temp
         RecordingFileSystem recording(file_system());
         recording.fail_at = step;
         FileSystemOverride override(recording);
-        CHECK(code_of([&] { write_file_atomically(folder / "a", "new"); }) == ErrorCode::no_space);
+        CHECK(error_of([&] { write_file_atomically(folder / "a", "new"); }) == ErrorCode::no_space);
         CHECK(content(folder / "a") == "old");
         CHECK_FALSE(std::filesystem::exists(folder / "a.tmp"));
     }
@@ -250,8 +241,8 @@ TEST_CASE("file_system: a failed new file or copy leaves nothing behind") {
     RecordingFileSystem recording(file_system());
     recording.fail_at = "write";
     FileSystemOverride override(recording);
-    CHECK(code_of([&] { write_new_file(folder / "b", "x", 1); }) == ErrorCode::no_space);
-    CHECK(code_of([&] { reelstore::copy_file(folder / "a", folder / "c"); }) == ErrorCode::no_space);
+    CHECK(error_of([&] { write_new_file(folder / "b", "x", 1); }) == ErrorCode::no_space);
+    CHECK(error_of([&] { reelstore::copy_file(folder / "a", folder / "c"); }) == ErrorCode::no_space);
     CHECK(file_system().list(folder.path()) == std::vector<std::string>{"a"});
 }
 

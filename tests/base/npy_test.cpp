@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/numbered_frames.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
@@ -37,18 +38,8 @@ std::string dictionary(const std::string& descr, const std::string& shape, const
     return "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }";
 }
 
-template <typename Call>
-std::optional<ErrorCode> code_of(Call call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return std::nullopt;
-}
-
 std::optional<ErrorCode> header_error(const std::string& header) {
-    return code_of([&] { parse_npy_header(raw_npy(header)); });
+    return error_of([&] { parse_npy_header(raw_npy(header)); });
 }
 
 }  // namespace
@@ -87,9 +78,9 @@ TEST_CASE("npy: headers of all versions and spellings are read") {
 }
 
 TEST_CASE("npy: malformed and hostile headers are refused") {
-    for (const char* shape : {"(-1, 5)", "(99999999999999999999,)", "(9223372036854775807, 2)", "(5)", "5", "[5]",
-                              "(5 6)", "(,)", "(5,,6)", "(5", "(1.5,)", "(True,)", "('5',)", "(0x10,)", "()()",
-                              "(0, 9223372036854775807, 9223372036854775807)"}) {
+    for (const char* shape :
+         {"(-1, 5)", "(99999999999999999999,)", "(9223372036854775807, 2)", "(5)", "5", "[5]", "(5 6)", "(,)", "(5,,6)",
+          "(5", "(1.5,)", "(True,)", "('5',)", "(0x10,)", "()()", "(0, 9223372036854775807, 9223372036854775807)"}) {
         CAPTURE(shape);
         CHECK(header_error(dictionary("<f8", shape)) == ErrorCode::corrupt);
     }
@@ -109,10 +100,10 @@ TEST_CASE("npy: malformed and hostile headers are refused") {
     }
     CHECK(header_error("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,)}") == ErrorCode::unsupported);
     CHECK(header_error(dictionary("<i4", "(1,)") + std::string(1, '\0')) == ErrorCode::corrupt);
-    CHECK(code_of([] { parse_npy_header(raw_npy(dictionary("<i4", "(1,)"), {}, 4)); }) == ErrorCode::corrupt);
-    CHECK(code_of([] { parse_npy_header(raw_npy(dictionary("<i4", "(1,)") + std::string(70000, ' '), {}, 2)); }) ==
+    CHECK(error_of([] { parse_npy_header(raw_npy(dictionary("<i4", "(1,)"), {}, 4)); }) == ErrorCode::corrupt);
+    CHECK(error_of([] { parse_npy_header(raw_npy(dictionary("<i4", "(1,)") + std::string(70000, ' '), {}, 2)); }) ==
           ErrorCode::corrupt);
-    CHECK(code_of([] { parse_npy_header(Bytes{}); }) == ErrorCode::corrupt);
+    CHECK(error_of([] { parse_npy_header(Bytes{}); }) == ErrorCode::corrupt);
     CHECK(header_error(dictionary("<i4", "(" + std::string(200, '1') + ",)")) == ErrorCode::corrupt);
 }
 
@@ -127,7 +118,7 @@ TEST_CASE("npy: images of every type survive the round trip") {
     }
     cv::Mat part = make_numbered_image({.height = 20, .width = 64}, 3)(cv::Rect(10, 5, 20, 7));
     CHECK(cv::norm(image_from_npy(npy_from_image(part)), part, cv::NORM_INF) == 0);
-    CHECK(code_of([] { npy_from_image(cv::Mat()); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([] { npy_from_image(cv::Mat()); }) == ErrorCode::invalid_argument);
 }
 
 TEST_CASE("npy: byte order, Fortran order and booleans are read right") {
@@ -150,7 +141,7 @@ TEST_CASE("npy: byte order, Fortran order and booleans are read right") {
 
 TEST_CASE("npy: what no image can be is refused") {
     auto image_error = [](const std::string& descr, const std::string& shape) {
-        return code_of([&] { image_from_npy(raw_npy(dictionary(descr, shape), Bytes(64))); });
+        return error_of([&] { image_from_npy(raw_npy(dictionary(descr, shape), Bytes(64))); });
     };
     for (const char* descr : {"<i8", "<u8", "<u4", "<c8", "|O", "<U1", "|S1", "<f16"}) {
         CAPTURE(descr);
@@ -171,11 +162,11 @@ TEST_CASE("npy: a file cut off anywhere is corrupt") {
     Bytes whole = npy_from_image(make_numbered_image({.height = 2, .width = 16}, 5));
     Bytes numbers = npy_from_int64(std::vector<int64_t>{1, 2, 3});
     for (size_t size = 0; size < whole.size(); ++size) {
-        REQUIRE(code_of([&] { image_from_npy(Bytes(whole.begin(), whole.begin() + std::ptrdiff_t(size))); }) ==
+        REQUIRE(error_of([&] { image_from_npy(Bytes(whole.begin(), whole.begin() + std::ptrdiff_t(size))); }) ==
                 ErrorCode::corrupt);
     }
     for (size_t size = 0; size < numbers.size(); ++size) {
-        REQUIRE(code_of([&] { int64_from_npy(Bytes(numbers.begin(), numbers.begin() + std::ptrdiff_t(size))); }) ==
+        REQUIRE(error_of([&] { int64_from_npy(Bytes(numbers.begin(), numbers.begin() + std::ptrdiff_t(size))); }) ==
                 ErrorCode::corrupt);
     }
 }
@@ -186,8 +177,8 @@ TEST_CASE("npy: no single changed byte crashes the reader") {
         for (int value = 0; value < 256; ++value) {
             Bytes changed = whole;
             changed[i] = static_cast<uint8_t>(value);
-            code_of([&] { image_from_npy(changed); });
-            code_of([&] { int64_from_npy(changed); });
+            error_of([&] { image_from_npy(changed); });
+            error_of([&] { int64_from_npy(changed); });
         }
     }
 }
@@ -222,10 +213,10 @@ TEST_CASE("npy: numbers of any width and byte order") {
 
 TEST_CASE("npy: numbers that are none are refused") {
     for (double value : {0.5, 9223372036854775808.0, 1e300, std::nan(""), std::numeric_limits<double>::infinity()}) {
-        CHECK(code_of([&] { int64_from_npy(npy_from_double(std::vector{value})); }) == ErrorCode::corrupt);
+        CHECK(error_of([&] { int64_from_npy(npy_from_double(std::vector{value})); }) == ErrorCode::corrupt);
     }
     auto error = [](const std::string& descr, const std::string& shape) {
-        return code_of([&] { int64_from_npy(raw_npy(dictionary(descr, shape), Bytes(64, 0xff))); });
+        return error_of([&] { int64_from_npy(raw_npy(dictionary(descr, shape), Bytes(64, 0xff))); });
     };
     CHECK(error("<u8", "(1,)") == ErrorCode::corrupt);
     for (const char* descr : {"|O", "<U1", "|b1", "<c16", "<f16", "<i3", "<i0", "<M8[ns]"}) {
@@ -245,7 +236,7 @@ TEST_CASE("npy: scalars, texts and None have numpy's layout") {
     CHECK(parse_npy_header(text).descr == "<U3");
     CHECK(Bytes(text.begin() + 128, text.end()) == Bytes{'n', 0, 0, 0, 0xe9, 0, 0, 0, 0, 0xf6, 1, 0});
     CHECK(parse_npy_header(npy_from_text("")).descr == "<U1");
-    CHECK(code_of([] { npy_from_text("\xff"); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([] { npy_from_text("\xff"); }) == ErrorCode::invalid_argument);
     Bytes none = npy_none();
     CHECK(none.size() == 278);
     CHECK(none.back() == '.');

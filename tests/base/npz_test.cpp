@@ -8,22 +8,13 @@
 #include "base/file_system.h"
 #include "base/npy.h"
 #include "tests/temporary_folder.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
 namespace {
 
 using Bytes = std::vector<uint8_t>;
-
-template <typename Call>
-std::optional<ErrorCode> code_of(Call call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return std::nullopt;
-}
 
 Bytes small_archive() {
     return make_npz({{"frame_number", npy_from_int64(std::vector<int64_t>{5, 6, 7})},
@@ -52,8 +43,8 @@ TEST_CASE("npz: members come back by name, in order") {
     CHECK(double_from_npy(reader.member("frame_time")) == std::vector<double>{0.5, 1, 1.5});
     CHECK(reader.member("encoding") == npy_none());
     CHECK(reader.member("frame_number") == reader.member("frame_number"));
-    CHECK(code_of([&] { reader.member("none"); }) == ErrorCode::not_found);
-    CHECK(code_of([&] { reader.member("frame_number", 100); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { reader.member("none"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { reader.member("frame_number", 100); }) == ErrorCode::corrupt);
 }
 
 TEST_CASE("npz: no members, large members and repeated names") {
@@ -65,16 +56,16 @@ TEST_CASE("npz: no members, large members and repeated names") {
     NpzReader reader(folder / "a.npz");
     CHECK(reader.member("large") == large);
     CHECK(reader.member("empty").empty());
-    CHECK(code_of([&] { make_npz({{"twice", {1}}, {"twice", {2}}}); }) == ErrorCode::internal);
+    CHECK(error_of([&] { make_npz({{"twice", {1}}, {"twice", {2}}}); }) == ErrorCode::internal);
 }
 
 TEST_CASE("npz: a missing, empty or foreign file") {
     TemporaryFolder folder;
-    CHECK(code_of([&] { NpzReader(folder / "none.npz"); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { NpzReader(folder / "none.npz"); }) == ErrorCode::not_found);
     write_new_file(folder / "empty.npz", nullptr, 0);
-    CHECK(code_of([&] { NpzReader(folder / "empty.npz"); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { NpzReader(folder / "empty.npz"); }) == ErrorCode::corrupt);
     write_new_file(folder / "text.npz", "no archive", 10);
-    CHECK(code_of([&] { NpzReader(folder / "text.npz"); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { NpzReader(folder / "text.npz"); }) == ErrorCode::corrupt);
 }
 
 TEST_CASE("npz: an archive cut off anywhere is corrupt") {
@@ -83,7 +74,7 @@ TEST_CASE("npz: an archive cut off anywhere is corrupt") {
     for (size_t size = 0; size < whole.size(); ++size) {
         auto path = folder / std::to_string(size);
         write_new_file(path, whole.data(), size);
-        REQUIRE(code_of([&] { read_all(path); }) == ErrorCode::corrupt);
+        REQUIRE(error_of([&] { read_all(path); }) == ErrorCode::corrupt);
     }
 }
 
@@ -97,7 +88,7 @@ TEST_CASE("npz: a changed byte is an Error at most, and changed data never goes 
             auto path = folder / "changed.npz";
             write_file_atomically(path, changed.data(), changed.size());
             Bytes found;
-            std::optional<ErrorCode> error = code_of([&] { found = NpzReader(path).member("a"); });
+            std::optional<ErrorCode> error = error_of([&] { found = NpzReader(path).member("a"); });
             if (!error) REQUIRE(found == npy_from_int64(std::vector<int64_t>{5}));
         }
     }

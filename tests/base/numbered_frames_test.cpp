@@ -25,8 +25,8 @@ bool equal_pixels(const cv::Mat& a, const cv::Mat& b) {
 TEST_CASE("numbered_frames: every pixel type, channel count and size carries its number") {
     for (int depth : {CV_8U, CV_8S, CV_16U, CV_16S, CV_32S, CV_32F, CV_64F, CV_16F}) {
         for (int channels : {1, 2, 3, 4, 7}) {
-            for (cv::Size size : {cv::Size(16, 1), cv::Size(17, 2), cv::Size(33, 9), cv::Size(64, 48), cv::Size(101,
-                77)}) {
+            for (cv::Size size :
+                 {cv::Size(16, 1), cv::Size(17, 2), cv::Size(33, 9), cv::Size(64, 48), cv::Size(101, 77)}) {
                 for (int number : {0, 1, 0x5555, 0xaaaa, 0x8001, 65535}) {
                     ImageType type{.height = size.height, .width = size.width, .channels = channels, .depth = depth};
                     cv::Mat image = make_numbered_image(type, number);
@@ -40,8 +40,8 @@ TEST_CASE("numbered_frames: every pixel type, channel count and size carries its
 
 TEST_CASE("numbered_frames: all numbers are told apart, and a number always gives the same pixels") {
     ImageType type{.height = 6, .width = 32};
-    for (int number = 0; number < 65536; number += 7) REQUIRE(read_image_number(make_numbered_image(type, number)) ==
-        number);
+    for (int number = 0; number < 65536; number += 7)
+        REQUIRE(read_image_number(make_numbered_image(type, number)) == number);
     type.channels = 3;
     type.height = 48;
     cv::Mat image = make_numbered_image(type, 1234);

@@ -11,22 +11,13 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "tests/temporary_folder.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
 namespace {
 
 using Mode = Database::Mode;
-
-template <typename Call>
-std::optional<ErrorCode> code_of(Call call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return std::nullopt;
-}
 
 /// A database made without any of the defences.
 void make_with_sqlite(const std::filesystem::path& path, const char* sql) {
@@ -81,35 +72,35 @@ TEST_CASE("sqlite: a statement can be moved, and used again after an error") {
     Statement insert = std::move(first);
     insert.bind(1, 5).run();
     insert.reset();
-    CHECK(code_of([&] { insert.bind(1, 5).run(); }) == ErrorCode::internal);
+    CHECK(error_of([&] { insert.bind(1, 5).run(); }) == ErrorCode::internal);
     insert.reset();
     insert.bind(1, 6).run();
     Statement other = database.prepare("SELECT 1");
     other = std::move(insert);
     other.bind(1, 7).run();
     CHECK(database.query_int64("SELECT count(*) FROM t") == 3);
-    CHECK(code_of([&] { other.bind(2, 1); }) == ErrorCode::internal);
+    CHECK(error_of([&] { other.bind(2, 1); }) == ErrorCode::internal);
 }
 
 TEST_CASE("sqlite: modes and whether the file must exist") {
     TemporaryFolder folder;
     auto path = folder / "a.sqlite";
-    CHECK(code_of([&] { Database(path, Mode::read_only); }) == ErrorCode::not_found);
-    CHECK(code_of([&] { Database(path, Mode::read_write); }) == ErrorCode::not_found);
-    CHECK(code_of([&] { Database(path, Mode::immutable); }) == ErrorCode::not_found);
-    CHECK(code_of([&] { Database(folder.path(), Mode::read_only); }) == ErrorCode::io);
-    CHECK(code_of([&] { Database("", Mode::read_only); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { Database(path, Mode::read_only); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { Database(path, Mode::read_write); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { Database(path, Mode::immutable); }) == ErrorCode::not_found);
+    CHECK(error_of([&] { Database(folder.path(), Mode::read_only); }) == ErrorCode::io);
+    CHECK(error_of([&] { Database("", Mode::read_only); }) == ErrorCode::not_found);
     CHECK_FALSE(std::filesystem::exists(path));
     {
         Database database(path, Mode::create);
         database.execute("CREATE TABLE t(v); INSERT INTO t VALUES (42)");
         CHECK(database.path() == path.string());
     }
-    CHECK(code_of([&] { Database(path, Mode::create); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { Database(path, Mode::create); }) == ErrorCode::already_exists);
     for (Mode mode : {Mode::read_only, Mode::immutable}) {
         Database database(path, mode);
         CHECK(database.query_int64("SELECT v FROM t") == 42);
-        CHECK(code_of([&] { database.execute("INSERT INTO t VALUES (1)"); }) == ErrorCode::io);
+        CHECK(error_of([&] { database.execute("INSERT INTO t VALUES (1)"); }) == ErrorCode::io);
     }
     Database(path, Mode::read_write).execute("UPDATE t SET v = 43");
     CHECK(Database(path, Mode::read_only).query_int64("SELECT v FROM t") == 43);
@@ -135,7 +126,7 @@ TEST_CASE("sqlite: what is no database is corrupt when it is opened") {
     std::string garbage(10000, 'x');
     write_new_file(folder / "garbage", garbage.data(), garbage.size());
     for (Mode mode : {Mode::read_only, Mode::read_write, Mode::immutable}) {
-        CHECK(code_of([&] { Database(folder / "garbage", mode); }) == ErrorCode::corrupt);
+        CHECK(error_of([&] { Database(folder / "garbage", mode); }) == ErrorCode::corrupt);
     }
 }
 
@@ -150,7 +141,7 @@ TEST_CASE("sqlite: a cut off or changed database is an Error at most") {
     auto whole = read_file(folder / "whole", 1 << 20);
     auto try_all = [&](const std::vector<uint8_t>& bytes) {
         write_file_atomically(folder / "damaged", bytes.data(), bytes.size());
-        return code_of([&] {
+        return error_of([&] {
             Database database(folder / "damaged", Mode::read_only);
             database.query_int64("SELECT sum(length(v)) FROM t");
             // Half a page reads as a page with zeros, which only this check notices.
@@ -171,17 +162,18 @@ TEST_CASE("sqlite: a cut off or changed database is an Error at most") {
 
 TEST_CASE("sqlite: views, triggers and schema tricks of a foreign database do nothing") {
     TemporaryFolder folder;
-    make_with_sqlite(folder / "a", "CREATE TABLE t(v); CREATE TABLE log(v); CREATE VIEW w AS SELECT v FROM t;"
-                                   "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END");
+    make_with_sqlite(folder / "a",
+                     "CREATE TABLE t(v); CREATE TABLE log(v); CREATE VIEW w AS SELECT v FROM t;"
+                     "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END");
     Database database(folder / "a", Mode::read_write);
-    CHECK(code_of([&] { database.prepare("SELECT * FROM w"); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { database.prepare("SELECT * FROM w"); }) == ErrorCode::corrupt);
     database.execute("INSERT INTO t VALUES (1)");
     CHECK(database.query_int64("SELECT count(*) FROM log") == 0);
     auto other = (folder / "b").string();
-    CHECK(code_of([&] { database.execute("ATTACH '" + other + "' AS b"); }));
-    CHECK(code_of([&] { database.execute("SELECT load_extension('x')"); }));
-    CHECK(code_of([&] { database.execute("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema"); }));
-    CHECK(code_of([&] { database.query_int64("SELECT length(zeroblob(100000000))"); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { database.execute("ATTACH '" + other + "' AS b"); }));
+    CHECK(error_of([&] { database.execute("SELECT load_extension('x')"); }));
+    CHECK(error_of([&] { database.execute("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema"); }));
+    CHECK(error_of([&] { database.query_int64("SELECT length(zeroblob(100000000))"); }) == ErrorCode::corrupt);
     CHECK_FALSE(std::filesystem::exists(other));
 }
 
@@ -197,10 +189,10 @@ TEST_CASE("sqlite: errors name the file and say what SQLite says") {
         CHECK(error.message() == "cannot prepare a statement: no such table: missing");
     }
     for (const char* sql : {"", " ", "-- nothing", "SELECT 1; SELECT 2"}) {
-        CHECK(code_of([&] { database.prepare(sql); }) == ErrorCode::internal);
+        CHECK(error_of([&] { database.prepare(sql); }) == ErrorCode::internal);
     }
     database.execute("PRAGMA max_page_count=2; CREATE TABLE t(v)");
-    CHECK(code_of([&] { database.execute("INSERT INTO t VALUES (zeroblob(100000))"); }) == ErrorCode::no_space);
+    CHECK(error_of([&] { database.execute("INSERT INTO t VALUES (zeroblob(100000))"); }) == ErrorCode::no_space);
 }
 
 TEST_CASE("sqlite: a transaction not committed is rolled back") {
@@ -226,7 +218,7 @@ TEST_CASE("sqlite: a second writer waits and is then told that the database is l
     Database second(folder / "a", Mode::read_write);
     second.execute("PRAGMA busy_timeout=10");
     Transaction transaction(first);
-    CHECK(code_of([&] { Transaction another(second); }) == ErrorCode::locked);
+    CHECK(error_of([&] { Transaction another(second); }) == ErrorCode::locked);
 }
 
 }  // namespace reelstore

@@ -23,10 +23,24 @@ TEST_CASE("yaml_scalar: null and booleans in their three spellings") {
 
 TEST_CASE("yaml_scalar: integers") {
     const std::pair<const char*, int64_t> cases[] = {
-        {"0", 0}, {"-0", 0}, {"+12", 12}, {"-12", -12}, {"1_000", 1000}, {"1_", 1}, {"010", 8}, {"-010", -8}, {"0_7",
-        7},
-        {"0b101", 5}, {"-0b1_1", -3}, {"0x1F", 31}, {"0x_ff", 255}, {"1:30", 90}, {"1:30:00", 5400}, {"-1:30", -90},
-        {"190:20:30", 685230}, {"9223372036854775807", std::numeric_limits<int64_t>::max()},
+        {"0", 0},
+        {"-0", 0},
+        {"+12", 12},
+        {"-12", -12},
+        {"1_000", 1000},
+        {"1_", 1},
+        {"010", 8},
+        {"-010", -8},
+        {"0_7", 7},
+        {"0b101", 5},
+        {"-0b1_1", -3},
+        {"0x1F", 31},
+        {"0x_ff", 255},
+        {"1:30", 90},
+        {"1:30:00", 5400},
+        {"-1:30", -90},
+        {"190:20:30", 685230},
+        {"9223372036854775807", std::numeric_limits<int64_t>::max()},
         {"-9223372036854775808", std::numeric_limits<int64_t>::min()},
     };
     for (const auto& [text, value] : cases) {
@@ -36,8 +50,26 @@ TEST_CASE("yaml_scalar: integers") {
         CHECK(resolved == value);
     }
     CHECK(resolve_plain_scalar("18446744073709551615") == std::numeric_limits<uint64_t>::max());
-    for (const char* text : {"18446744073709551616", "-9223372036854775809", "_1", "09", "08", "0o7", "0b", "0b2", "0x",
-                             "0xg", "--1", "+-1", "1:60", "1:300", ":30", "1:", "0:30:", "1 000", "1,000", "0_9",
+    for (const char* text : {"18446744073709551616",
+                             "-9223372036854775809",
+                             "_1",
+                             "09",
+                             "08",
+                             "0o7",
+                             "0b",
+                             "0b2",
+                             "0x",
+                             "0xg",
+                             "--1",
+                             "+-1",
+                             "1:60",
+                             "1:300",
+                             ":30",
+                             "1:",
+                             "0:30:",
+                             "1 000",
+                             "1,000",
+                             "0_9",
                              "99999999999:00:00:00:00:00:00"}) {
         CAPTURE(text);
         CHECK(resolve_plain_scalar(text) == text);
@@ -47,10 +79,26 @@ TEST_CASE("yaml_scalar: integers") {
 TEST_CASE("yaml_scalar: floats") {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const std::pair<const char*, double> cases[] = {
-        {"1.5", 1.5}, {"-1.5", -1.5}, {"1.", 1}, {".5", 0.5}, {"1_0.2_5", 10.25}, {"1.0e+3", 1000}, {"1.e-1", 0.1},
-        {"+0.1", 0.1}, {"010.5", 10.5}, {"1:30.5", 90.5}, {"-1:30.", -90}, {".inf", kInfinity}, {"-.INF", -kInfinity},
-        {"+.Inf", kInfinity}, {"1.0e+999", kInfinity}, {"-1.0e+999", -kInfinity}, {"1.0e-999", 0},
-        {"5.0e-324", 5e-324}, {"1577836800.0403", 1577836800.0403}, {".1e+1", 1},
+        {"1.5", 1.5},
+        {"-1.5", -1.5},
+        {"1.", 1},
+        {".5", 0.5},
+        {"1_0.2_5", 10.25},
+        {"1.0e+3", 1000},
+        {"1.e-1", 0.1},
+        {"+0.1", 0.1},
+        {"010.5", 10.5},
+        {"1:30.5", 90.5},
+        {"-1:30.", -90},
+        {".inf", kInfinity},
+        {"-.INF", -kInfinity},
+        {"+.Inf", kInfinity},
+        {"1.0e+999", kInfinity},
+        {"-1.0e+999", -kInfinity},
+        {"1.0e-999", 0},
+        {"5.0e-324", 5e-324},
+        {"1577836800.0403", 1577836800.0403},
+        {".1e+1", 1},
     };
     for (const auto& [text, value] : cases) {
         CAPTURE(text);
@@ -62,8 +110,9 @@ TEST_CASE("yaml_scalar: floats") {
     CHECK(std::signbit(resolve_plain_scalar("-0.0").get<double>()));
     CHECK(resolve_plain_scalar("0." + std::string(400, '0') + "1e+10") == 0.0);
     CHECK(resolve_plain_scalar(std::string(400, '9') + ".0") == kInfinity);
-    for (const char* text : {"1e5", "1.0e5", "1.5e", "1.5e+", ".", "..", "-.5", "+.5", "-.", "._1", ".e+1", "1.2.3",
-                             "1:60.5", ".Nan", "-.nan", "inf", "nan", "1.5x", "0x1.8", "1.0e+1_0", "1.0e+1.5"}) {
+    for (const char* text :
+         {"1e5",   "1.0e5",  "1.5e", "1.5e+", ".",   "..",  "-.5",  "+.5",   "-.",       "._1",     ".e+1",
+          "1.2.3", "1:60.5", ".Nan", "-.nan", "inf", "nan", "1.5x", "0x1.8", "1.0e+1_0", "1.0e+1.5"}) {
         CAPTURE(text);
         CHECK(resolve_plain_scalar(text) == text);
     }

@@ -68,9 +68,10 @@ TEST_CASE("yaml: scalars, quotes, blocks and flows") {
     CHECK(parse("# only a comment\n").is_null());
     CHECK(parse("---\n...\n").is_null());
     CHECK(parse("010") == 8);
-    CHECK(parse("\xef\xbb\xbf" "a: 1") == Json{{"a", 1}});
-    CHECK(parse("a: 'yes'\nb: \"1\"\nc: yes\nd: 12:30:45\n") == Json{{"a", "yes"}, {"b", "1"}, {"c", true}, {"d",
-        45045}});
+    CHECK(parse("\xef\xbb\xbf"
+                "a: 1") == Json{{"a", 1}});
+    CHECK(parse("a: 'yes'\nb: \"1\"\nc: yes\nd: 12:30:45\n") ==
+          Json{{"a", "yes"}, {"b", "1"}, {"c", true}, {"d", 45045}});
     CHECK(parse("a: |\n  x\n  y\nb: >-\n  x\n  y\n") == Json{{"a", "x\ny\n"}, {"b", "x y"}});
     CHECK(parse("{a: [1, 2.5, ~], b: {c: on}}") == Json{{"a", {1, 2.5, nullptr}}, {"b", {{"c", true}}}});
     CHECK(parse("a: \"\\x41\\u00e9\\U0001F600\\\n  \\ z\"") == Json{{"a", "A\xc3\xa9\xf0\x9f\x98\x80 z"}});
@@ -104,10 +105,10 @@ TEST_CASE("yaml: core tags are honoured") {
 }
 
 TEST_CASE("yaml: other tags and values that do not fit theirs are refused") {
-    for (const char* text : {"a: !!python/object/apply:os.system ['true']", "a: !!python/name:os.system", "a: !own x",
-                             "a: !!binary aGk=", "a: !!timestamp 2020-01-01", "a: !!set {x}", "a: !!int x",
-                             "a: !!float x",
-                             "a: !!bool 1", "a: !!seq x", "a: !!map [1]", "a: !!str [1]", "a: !!python/tuple {b: 1}"}) {
+    for (const char* text :
+         {"a: !!python/object/apply:os.system ['true']", "a: !!python/name:os.system", "a: !own x",
+          "a: !!binary aGk=", "a: !!timestamp 2020-01-01", "a: !!set {x}", "a: !!int x", "a: !!float x", "a: !!bool 1",
+          "a: !!seq x", "a: !!map [1]", "a: !!str [1]", "a: !!python/tuple {b: 1}"}) {
         CAPTURE(text);
         std::optional<std::string> message = refusal(text);
         REQUIRE(message);
@@ -117,8 +118,8 @@ TEST_CASE("yaml: other tags and values that do not fit theirs are refused") {
 
 TEST_CASE("yaml: aliases and merge keys") {
     CHECK(parse("a: &x [1, 2]\nb: *x\n") == Json{{"a", {1, 2}}, {"b", {1, 2}}});
-    CHECK(parse("a: &x {p: 1, q: 2}\nb:\n  q: 3\n  <<: *x\n") == Json{{"a", {{"p", 1}, {"q", 2}}}, {"b", {{"p", 1},
-        {"q", 3}}}});
+    CHECK(parse("a: &x {p: 1, q: 2}\nb:\n  q: 3\n  <<: *x\n") ==
+          Json{{"a", {{"p", 1}, {"q", 2}}}, {"b", {{"p", 1}, {"q", 3}}}});
     CHECK(parse("a: &x {p: 1}\nb: &y {p: 2, q: 5}\nc: {<<: [*x, *y]}\n")["c"] == Json{{"p", 1}, {"q", 5}});
     CHECK(parse("{'<<': 1}") == Json{{"<<", 1}});
     CHECK(refusal("a: {<<: 1}"));
@@ -187,16 +188,15 @@ TEST_CASE("yaml: a mapping of many keys is read in time") {
 }
 
 TEST_CASE("yaml: malformed text is refused with its line") {
-    for (const char* text : {"a: [1", "a: {b", "a: 'x", "a: \"x", "a: \"\\q\"", "a: \"\\uD800\"", "a: b: c",
-        "a:\n\t- 1",
-                             "- a\nb: 1", "a: *", "a: &", "a: @x", "a: `x", "]", "}", "%BAD", "a: !<x", "? a: : b",
-                             "a: |x"}) {
+    for (const char* text :
+         {"a: [1", "a: {b", "a: 'x", "a: \"x", "a: \"\\q\"", "a: \"\\uD800\"", "a: b: c", "a:\n\t- 1", "- a\nb: 1",
+          "a: *", "a: &", "a: @x", "a: `x", "]", "}", "%BAD", "a: !<x", "? a: : b", "a: |x"}) {
         CAPTURE(text);
         refusal(text);  // a value or an Error of the right kind
     }
     CHECK(refusal("a: 1\nb: [1\n"));
-    for (const char* text : {"b: 'x", "b: 'x\n", "b: 'x\n\n", "b: 'x\r\n", "b: 'x\n  \t", "b: \"x\n",
-        "- 'a\n"}) CHECK(refusal(text));
+    for (const char* text : {"b: 'x", "b: 'x\n", "b: 'x\n\n", "b: 'x\r\n", "b: 'x\n  \t", "b: \"x\n", "- 'a\n"})
+        CHECK(refusal(text));
     CHECK(refusal("ok: 1\nbad: !own x\n")->starts_with("line 2: "));
     CHECK(refusal("a: 1\n---\nb: 2\n")->find("second document") != std::string::npos);
     CHECK(refusal("a: \xff\xfe\n")->find("UTF-8") != std::string::npos);
@@ -220,23 +220,71 @@ TEST_CASE("yaml: text cut off or changed anywhere is a value or an Error") {
 
 TEST_CASE("yaml: what is written reads back as the same value") {
     Json value = {
-        {"__store", {{"chunksize", 7}, {"imgshape", {48, 64, 3}}, {"created_utc", "2026-11-20T09:21:30.6"}, {"e",
-        nullptr}}},
+        {"__store",
+         {{"chunksize", 7}, {"imgshape", {48, 64, 3}}, {"created_utc", "2026-11-20T09:21:30.6"}, {"e", nullptr}}},
         {"empty", {{"list", Json::array()}, {"map", Json::object()}, {"text", ""}}},
         {"nested", {{1, {2, 3}}, {{{"a", 1}, {"b", {4, 5}}}}, Json::array({Json::array({Json::array({1})})})}},
-        {"numbers", {0, -1, std::numeric_limits<int64_t>::min(), std::numeric_limits<uint64_t>::max(), 0.1, 1e20,
-        1e-7, -0.0,
-                     5e-324, 1.7976931348623157e308, 1e16, 123456789012345680.0, 100000.0, 1577836800.0403}},
+        {"numbers",
+         {0, -1, std::numeric_limits<int64_t>::min(), std::numeric_limits<uint64_t>::max(), 0.1, 1e20, 1e-7, -0.0,
+          5e-324, 1.7976931348623157e308, 1e16, 123456789012345680.0, 100000.0, 1577836800.0403}},
         {"flags", {true, false}},
     };
-    for (const char* text : {"yes", "No", "on", "null", "~", "12", "1.5", ".5", ".5e3", "1e5", "0o7", "010", "1:30",
-        "1_0", ".inf",
-                             ".nan", "y", "N", "...", "---", ".", "..", "- a", "a: b", "a #b", "#a", "a ", " a", "a\nb",
-                             "\ttab", "'q'", "\"q\"", "\\", "&a", "*a", "!a", "%a", "@a", "`a", "[a", "{a", "=", "<<",
+    for (const char* text : {"yes",
+                             "No",
+                             "on",
+                             "null",
+                             "~",
+                             "12",
+                             "1.5",
+                             ".5",
+                             ".5e3",
+                             "1e5",
+                             "0o7",
+                             "010",
+                             "1:30",
+                             "1_0",
+                             ".inf",
+                             ".nan",
+                             "y",
+                             "N",
+                             "...",
+                             "---",
+                             ".",
+                             "..",
+                             "- a",
+                             "a: b",
+                             "a #b",
+                             "#a",
+                             "a ",
+                             " a",
+                             "a\nb",
+                             "\ttab",
+                             "'q'",
+                             "\"q\"",
+                             "\\",
+                             "&a",
+                             "*a",
+                             "!a",
+                             "%a",
+                             "@a",
+                             "`a",
+                             "[a",
+                             "{a",
+                             "=",
+                             "<<",
                              "?",
-                             "a,b", "\xc3\xa9", "\xf0\x9f\x98\x80", "\xe2\x80\xa8", "\xef\xbb\xbf", "\xc2\x85",
+                             "a,b",
+                             "\xc3\xa9",
+                             "\xf0\x9f\x98\x80",
+                             "\xe2\x80\xa8",
+                             "\xef\xbb\xbf",
+                             "\xc2\x85",
                              "\x01\x7f",
-                             "2026-11-20", "2026-11-20 09:21:30", "Europe/Vienna", ".mp4", "plain text-here",
+                             "2026-11-20",
+                             "2026-11-20 09:21:30",
+                             "Europe/Vienna",
+                             ".mp4",
+                             "plain text-here",
                              "99999999999999999999"}) {
         value["texts"].push_back(text);
         value["keys"][text] = text;
@@ -259,8 +307,8 @@ TEST_CASE("yaml: the written form") {
           "a:\n  b:\n  - 1\n  - 2\n  c: x\nd:\n- e: 1\n  f: 2\n- - 3\n");
     CHECK(to_yaml(Json{{"zone", "Europe/Vienna"}, {"when", "2026-11-20"}, {"line", "a\n\"b\"\\\t\x01"}}) ==
           "zone: Europe/Vienna\nwhen: \"2026-11-20\"\nline: \"a\\n\\\"b\\\"\\\\\\t\\x01\"\n");
-    const std::pair<double, const char*> floats[] = {{1, "1.0"}, {0.1, "0.1"}, {1e20, "1.0e+20"}, {1.5e-7, "1.5e-07"},
-                                                     {-0.0, "-0.0"}, {1e15, "1000000000000000.0"}};
+    const std::pair<double, const char*> floats[] = {{1, "1.0"},          {0.1, "0.1"},   {1e20, "1.0e+20"},
+                                                     {1.5e-7, "1.5e-07"}, {-0.0, "-0.0"}, {1e15, "1000000000000000.0"}};
     for (const auto& [value, text] : floats) CHECK(to_yaml(value) == std::string(text) + "\n");
     CHECK(to_yaml(std::nan("")) == ".nan\n");
     CHECK(to_yaml(-std::numeric_limits<double>::infinity()) == "-.inf\n");

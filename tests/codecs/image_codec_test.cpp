@@ -7,21 +7,11 @@
 #include "base/error.h"
 #include "base/numbered_frames.h"
 #include "tests/codecs/image_equality.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
 namespace {
-
-template <typename Action>
-Error error_of(Action action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error;
-    }
-    FAIL("no error");
-    return Error(ErrorCode::internal, "");
-}
 
 struct Outcome {
     cv::Mat image;
@@ -61,15 +51,15 @@ std::vector<uint8_t> png_claiming(uint32_t width, uint32_t height) {
 
 TEST_CASE("image_codec: a PNG that claims 60000x60000 is refused before it is decoded") {
     const auto png = png_claiming(60000, 60000);
-    const Error against_store = error_of([&] { decode_image(png, "a.png", ImageType{48, 64, 1, CV_8U}); });
+    const Error against_store = expected_error([&] { decode_image(png, "a.png", ImageType{48, 64, 1, CV_8U}); });
     CHECK(against_store.code() == ErrorCode::corrupt);
     CHECK(std::string(against_store.what()).find("the header says 60000x60000, the store 64x48") != std::string::npos);
     CHECK(against_store.place().path == "a.png");
-    const Error foreign = error_of([&] { decode_image(png, "a.png"); });
+    const Error foreign = expected_error([&] { decode_image(png, "a.png"); });
     CHECK(foreign.code() == ErrorCode::corrupt);
     CHECK(std::string(foreign.what()).find("60000x60000") != std::string::npos);
-    CHECK(error_of([&] { decode_image(png_claiming(0, 10), "a.png"); }).code() == ErrorCode::corrupt);
-    CHECK(error_of([&] { decode_image(png_claiming(0x7FFFFFFF, 1), "a.png"); }).code() == ErrorCode::corrupt);
+    CHECK(expected_error([&] { decode_image(png_claiming(0, 10), "a.png"); }).code() == ErrorCode::corrupt);
+    CHECK(expected_error([&] { decode_image(png_claiming(0x7FFFFFFF, 1), "a.png"); }).code() == ErrorCode::corrupt);
 }
 
 TEST_CASE("image_codec: what the file holds comes back when nothing is expected") {
@@ -87,7 +77,7 @@ TEST_CASE("image_codec: what the file holds comes back when nothing is expected"
 TEST_CASE("image_codec: depths are never converted, gray and colour are") {
     const cv::Mat deep = make_numbered_image({48, 64, 1, CV_16U}, 9);
     const auto bytes = encode_image(deep, ".png");
-    const Error error = error_of([&] { decode_image(bytes, "a.png", ImageType{48, 64, 1, CV_8U}); });
+    const Error error = expected_error([&] { decode_image(bytes, "a.png", ImageType{48, 64, 1, CV_8U}); });
     CHECK(error.code() == ErrorCode::corrupt);
     CHECK(std::string(error.what()).find("the file holds uint16, the store uint8") != std::string::npos);
 
@@ -95,7 +85,9 @@ TEST_CASE("image_codec: depths are never converted, gray and colour are") {
     CHECK(ImageType::of(color) == ImageType{48, 64, 3, CV_16U});
     CHECK(equal_pixels(gray_image(color), deep));
     CHECK(equal_pixels(decode_image(encode_image(color, ".png"), "a.png", ImageType{48, 64, 1, CV_16U}), deep));
-    CHECK(error_of([&] { decode_image(bytes, "a.png", ImageType{48, 64, 4, CV_16U}); }).code() == ErrorCode::corrupt);
+    CHECK(expected_error([&] {
+              decode_image(bytes, "a.png", ImageType{48, 64, 4, CV_16U});
+          }).code() == ErrorCode::corrupt);
 }
 
 TEST_CASE("image_codec: the orientation tag of a camera is not applied") {
@@ -115,16 +107,16 @@ TEST_CASE("image_codec: the orientation tag of a camera is not applied") {
 
 TEST_CASE("image_codec: other content") {
     const std::vector<uint8_t> text{'h', 'e', 'l', 'l', 'o'};
-    CHECK(error_of([&] { decode_image(text, "a.png"); }).code() == ErrorCode::unsupported);
-    CHECK(error_of([&] { decode_image(text, "a.png", ImageType{4, 4, 1, CV_8U}); }).code() == ErrorCode::corrupt);
-    CHECK(error_of([&] { decode_image({}, "a.png"); }).code() == ErrorCode::unsupported);
+    CHECK(expected_error([&] { decode_image(text, "a.png"); }).code() == ErrorCode::unsupported);
+    CHECK(expected_error([&] { decode_image(text, "a.png", ImageType{4, 4, 1, CV_8U}); }).code() == ErrorCode::corrupt);
+    CHECK(expected_error([&] { decode_image({}, "a.png"); }).code() == ErrorCode::unsupported);
 }
 
 TEST_CASE("image_codec: what cannot be encoded is an error") {
-    CHECK(error_of([] { encode_image(cv::Mat(), ".png"); }).code() == ErrorCode::internal);
-    CHECK(error_of([] { encode_image(cv::Mat(4, 4, CV_8UC2), ".png"); }).code() == ErrorCode::internal);
-    CHECK(error_of([] { encode_image(cv::Mat(4, 4, CV_8UC1), ".xyz"); }).code() == ErrorCode::internal);
-    CHECK(error_of([] { encode_image(cv::Mat(4, 4, CV_8UC3), ".pgm"); }).code() == ErrorCode::internal);
+    CHECK(expected_error([] { encode_image(cv::Mat(), ".png"); }).code() == ErrorCode::internal);
+    CHECK(expected_error([] { encode_image(cv::Mat(4, 4, CV_8UC2), ".png"); }).code() == ErrorCode::internal);
+    CHECK(expected_error([] { encode_image(cv::Mat(4, 4, CV_8UC1), ".xyz"); }).code() == ErrorCode::internal);
+    CHECK(expected_error([] { encode_image(cv::Mat(4, 4, CV_8UC3), ".pgm"); }).code() == ErrorCode::internal);
 }
 
 TEST_CASE("image_codec: a file cut off anywhere is an error, or was whole but for its trailer") {

@@ -12,23 +12,13 @@
 #include "codecs/image_codec.h"
 #include "tests/codecs/image_equality.h"
 #include "tests/temporary_folder.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-template <typename Action>
-Error error_of(Action action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error;
-    }
-    FAIL("no error");
-    return Error(ErrorCode::internal, "");
-}
 
 Frame frame_of(const ImageType& type, int number) {
     Frame frame;
@@ -102,7 +92,7 @@ TEST_CASE("image folder source: natural order, most common kind, other files ign
     CHECK(numbers_of(*source) == std::vector<int>{1, 2, 3, 9, 10, 11, 100});
     CHECK(read_image_number(random->at_index(0).image) == 1);
     for (int64_t index : {-1, 7}) {
-        CHECK(error_of([&] { random->at_index(index); }).code() == ErrorCode::invalid_argument);
+        CHECK(expected_error([&] { random->at_index(index); }).code() == ErrorCode::invalid_argument);
     }
 }
 
@@ -126,12 +116,12 @@ TEST_CASE("image folder source: an image of another type or a damaged one is an 
     write_image(folder / "5.png", kColor, 5);
     const auto source = open_file_source(folder.path());
     CHECK(source->info().image_type == kColor);
-    const Error damaged = error_of([&] { source->next(); });
+    const Error damaged = expected_error([&] { source->next(); });
     CHECK(damaged.place().path == (folder / "0.png").string());
     CHECK(damaged.place().frame_index == 0);
     CHECK(read_image_number(source->next()->image) == 1);
     for (const char* name : {"2.png", "3.png", "4.png"}) {
-        const Error error = error_of([&] { source->next(); });
+        const Error error = expected_error([&] { source->next(); });
         CHECK(error.code() == ErrorCode::wrong_type);
         CHECK(error.place().path == (folder / name).string());
     }
@@ -141,15 +131,15 @@ TEST_CASE("image folder source: an image of another type or a damaged one is an 
 
 TEST_CASE("image folder source: stores and folders without images are left to others") {
     const TemporaryFolder folder;
-    CHECK(error_of([&] { open_file_source(folder.path()); }).code() == ErrorCode::unsupported);
+    CHECK(expected_error([&] { open_file_source(folder.path()); }).code() == ErrorCode::unsupported);
     write_image(folder / "1.png", kColor, 1);
     write_file_atomically(folder / "metadata.yaml", "camera: left\n");
     CHECK(open_file_source(folder.path())->info().frame_count == 1);
     write_file_atomically(folder / "metadata.yaml", "rig: 3\n__store:\n  version: 2\n");
-    const Error error = error_of([&] { open_file_source(folder.path()); });
+    const Error error = expected_error([&] { open_file_source(folder.path()); });
     CHECK(error.code() == ErrorCode::unsupported);
     CHECK(std::string(error.what()).find("image folder: not recognised") != std::string::npos);
-    CHECK(error_of([&] { open_file_source(folder / "gone"); }).code() == ErrorCode::not_found);
+    CHECK(expected_error([&] { open_file_source(folder / "gone"); }).code() == ErrorCode::not_found);
 }
 
 TEST_CASE("image folder sink: patterns and folders") {
@@ -176,7 +166,7 @@ TEST_CASE("image folder sink: patterns and folders") {
     CHECK(file_system().list(folder / "e.d").size() == 3);
 
     for (const fs::path& again : {folder / "a" / "frame_{:06d}.png", folder / "c/", folder / "d"}) {
-        CHECK(error_of([&] { create_file_sink(again); }).code() == ErrorCode::already_exists);
+        CHECK(expected_error([&] { create_file_sink(again); }).code() == ErrorCode::already_exists);
     }
 }
 
@@ -199,16 +189,17 @@ TEST_CASE("image folder sink: a pattern may be used beside other files") {
     write_file_atomically(folder / "frame_17.png", "kept");
     for (const char* pattern : {"frame_{:06d}.png", "frame_{:02d}.png", "frame_{}.png"}) {
         CAPTURE(pattern);
-        const Error error = error_of([&] { create_file_sink(folder / pattern); });
+        const Error error = expected_error([&] { create_file_sink(folder / pattern); });
         CHECK(error.code() == ErrorCode::already_exists);
         CHECK(error.place().path == (folder / "frame_000000.png").string());
     }
     for (const fs::path& whole : {folder / "", folder.path()}) {
-        const Error error = error_of([&] { create_file_sink(whole); });
+        const Error error = expected_error([&] { create_file_sink(whole); });
         CHECK(error.code() == ErrorCode::already_exists);
         CHECK(error.place().path == whole.string());
     }
-    CHECK(error_of([&] { create_file_sink(folder / "notes.txt" / "{}.png"); }).code() == ErrorCode::already_exists);
+    CHECK(expected_error([&] { create_file_sink(folder / "notes.txt" / "{}.png"); }).code() ==
+          ErrorCode::already_exists);
     CHECK(file_system().list(folder.path()).size() == others.size() + 2);
 }
 
@@ -220,7 +211,7 @@ TEST_CASE("image folder sink: a pattern without a folder writes to the working f
     const auto sink = create_file_sink("frame_{:03d}.png");
     sink->write(frame_of(kColor, 5));
     sink->close();
-    const Error error = error_of([&] { create_file_sink("frame_{:03d}.png"); });
+    const Error error = expected_error([&] { create_file_sink("frame_{:03d}.png"); });
     fs::current_path(previous);
     CHECK(error.code() == ErrorCode::already_exists);
     CHECK(fs::path(error.place().path).filename() == "frame_000.png");
@@ -232,31 +223,31 @@ TEST_CASE("image folder sink: without frames nothing appears") {
     create_file_sink(folder / "a" / "{}.png")->close();
     CHECK(missing(folder / "a"));
     const auto sink = create_file_sink(folder / "b" / "{}.pgm");
-    CHECK(error_of([&] { sink->write(frame_of(kColor, 1)); }).code() == ErrorCode::wrong_type);
+    CHECK(expected_error([&] { sink->write(frame_of(kColor, 1)); }).code() == ErrorCode::wrong_type);
     CHECK(missing(folder / "b"));
     sink->write(frame_of(kGray, 1));
-    CHECK(error_of([&] { sink->write(frame_of({40, 64, 1, CV_8U}, 1)); }).code() == ErrorCode::wrong_type);
+    CHECK(expected_error([&] { sink->write(frame_of({40, 64, 1, CV_8U}, 1)); }).code() == ErrorCode::wrong_type);
     sink->write(frame_of(kGray, 2));
     sink->close();
-    CHECK(error_of([&] { sink->write(frame_of(kGray, 1)); }).code() == ErrorCode::invalid_argument);
+    CHECK(expected_error([&] { sink->write(frame_of(kGray, 1)); }).code() == ErrorCode::invalid_argument);
     CHECK(numbers_of(*open_file_source(folder / "b")) == std::vector<int>{1, 2});
 }
 
 TEST_CASE("image folder sink: options and bad names") {
     const TemporaryFolder folder;
-    CHECK(error_of([&] {
+    CHECK(expected_error([&] {
               create_file_sink(folder / "{}.png", {.frame_rate = {}, .codec = {{"quality", "9"}}});
           }).code() == ErrorCode::invalid_argument);
     create_file_sink(folder / "x" / "{}.jpg", {.frame_rate = {}, .codec = {{"quality", "9"}}});
     for (const char* name : {"{:6d}.png", "{:06x}.png", "{0}.png", "{}{}.png", "{.png", "}{.png", "{{}}.png",
                              "{:0d}.png", "{:019d}.png", "{:00d}.png", "{:06d}_{.png", "{ }.png"}) {
-        const Error error = error_of([&] { create_file_sink(folder / "x" / name); });
+        const Error error = expected_error([&] { create_file_sink(folder / "x" / name); });
         CHECK(error.code() == ErrorCode::invalid_argument);
         CHECK(std::string(error.what()).find("frame_{:06d}.png") != std::string::npos);
     }
-    CHECK(error_of([&] { create_file_sink(folder / "{}" / "{}.png"); }).code() == ErrorCode::invalid_argument);
-    CHECK(error_of([&] { create_file_sink(folder / "x.unknown"); }).code() == ErrorCode::unsupported);
-    CHECK(std::string(error_of([&] { create_file_sink(folder / "x.unknown"); }).what()).find(".tiff") !=
+    CHECK(expected_error([&] { create_file_sink(folder / "{}" / "{}.png"); }).code() == ErrorCode::invalid_argument);
+    CHECK(expected_error([&] { create_file_sink(folder / "x.unknown"); }).code() == ErrorCode::unsupported);
+    CHECK(std::string(expected_error([&] { create_file_sink(folder / "x.unknown"); }).what()).find(".tiff") !=
           std::string::npos);
 }
 
@@ -286,7 +277,7 @@ TEST_CASE("image file: one frame each way") {
         CAPTURE(name);
         const auto sink = create_file_sink(folder / name);
         sink->write(frame_of(kColor, 99));
-        const Error error = error_of([&] { sink->write(frame_of(kColor, 100)); });
+        const Error error = expected_error([&] { sink->write(frame_of(kColor, 100)); });
         CHECK(error.code() == ErrorCode::invalid_argument);
         CHECK(std::string(error.what()).find("pattern such as a_{:06d}") != std::string::npos);
         sink->close();
@@ -295,14 +286,14 @@ TEST_CASE("image file: one frame each way") {
         CHECK(source->info().frame_count == 1);
         CHECK(source->info().image_type == kColor);
         CHECK(read_image_number(source->random_access()->at_index(0).image) == 99);
-        CHECK(error_of([&] { source->random_access()->at_index(1); }).code() == ErrorCode::invalid_argument);
+        CHECK(expected_error([&] { source->random_access()->at_index(1); }).code() == ErrorCode::invalid_argument);
         CHECK(numbers_of(*source) == std::vector<int>{99});
         CHECK(open_file_source(folder / name, {.gray = true})->info().image_type == kGray);
-        CHECK(error_of([&] { create_file_sink(folder / name); }).code() == ErrorCode::already_exists);
+        CHECK(expected_error([&] { create_file_sink(folder / name); }).code() == ErrorCode::already_exists);
     }
     create_file_sink(folder / "none.png")->close();
     CHECK(missing(folder / "none.png"));
-    CHECK(error_of([&] { create_file_sink(folder / "c.pgm")->write(frame_of(kColor, 1)); }).code() ==
+    CHECK(expected_error([&] { create_file_sink(folder / "c.pgm")->write(frame_of(kColor, 1)); }).code() ==
           ErrorCode::wrong_type);
 }
 
@@ -312,12 +303,12 @@ TEST_CASE("image file: the content decides, not the name") {
     fs::rename(folder / "a.png", folder / "a.npy");
     CHECK(numbers_of(*open_file_source(folder / "a.npy")) == std::vector<int>{3});
     write_file_atomically(folder / "b.png", "only text");
-    const Error error = error_of([&] { open_file_source(folder / "b.png"); });
+    const Error error = expected_error([&] { open_file_source(folder / "b.png"); });
     CHECK(error.code() == ErrorCode::unsupported);
     CHECK(std::string(error.what()).find("image: not recognised") != std::string::npos);
     write_image(folder / "c.png", kColor, 3);
     fs::resize_file(folder / "c.png", 200);
-    CHECK(error_of([&] { open_file_source(folder / "c.png"); }).code() == ErrorCode::corrupt);
+    CHECK(expected_error([&] { open_file_source(folder / "c.png"); }).code() == ErrorCode::corrupt);
 }
 
 TEST_CASE("image file: a TIFF of several pages is not cut down to its first") {
@@ -332,7 +323,7 @@ TEST_CASE("image file: a TIFF of several pages is not cut down to its first") {
     const size_t next_directory = directory + 2 + 12 * number(directory, 2);
     bytes[next_directory] = 8;
     write_new_file(folder / "a.tif", bytes.data(), bytes.size());
-    const Error error = error_of([&] { open_file_source(folder / "a.tif"); });
+    const Error error = expected_error([&] { open_file_source(folder / "a.tif"); });
     CHECK(error.code() == ErrorCode::unsupported);
     CHECK(std::string(error.what()).find("several images") != std::string::npos);
 }
@@ -345,7 +336,7 @@ TEST_CASE("npy file: stacks come back bit by bit") {
             CAPTURE(type.text());
             const auto sink = create_file_sink(folder / "a.npy");
             for (int number = 0; number < 12; ++number) sink->write(frame_of(type, number * 100));
-            CHECK(error_of([&] {
+            CHECK(expected_error([&] {
                       sink->write(frame_of({20, 32, channels, depth}, 0));
                   }).code() == ErrorCode::wrong_type);
             sink->close();
@@ -361,7 +352,7 @@ TEST_CASE("npy file: stacks come back bit by bit") {
             const NpyHeader header = parse_npy_header(bytes);
             CHECK(header.data_offset % 64 == 0);
             CHECK(bytes.size() == header.data_offset + header.data_bytes());
-            CHECK(error_of([&] { create_file_sink(folder / "a.npy"); }).code() == ErrorCode::already_exists);
+            CHECK(expected_error([&] { create_file_sink(folder / "a.npy"); }).code() == ErrorCode::already_exists);
         }
     }
 }
@@ -375,7 +366,7 @@ TEST_CASE("npy file: padded images, unclosed sinks, sinks without frames") {
     CHECK(equal_pixels(open_file_source(folder / "a.npy")->next()->image, frame.image));
     create_file_sink(folder / "b.npy")->close();
     CHECK(missing(folder / "b.npy"));
-    CHECK(error_of([&] {
+    CHECK(expected_error([&] {
               create_file_sink(folder / "c.npy", {.frame_rate = {}, .codec = {{"a", "b"}}});
           }).code() == ErrorCode::invalid_argument);
 }
@@ -467,7 +458,7 @@ TEST_CASE("npy file: damaged and strange arrays") {
                               bool fortran = false) {
         fs::remove(folder / "a.npy");
         write_array(folder / "a.npy", descr, shape, std::vector<uint8_t>(bytes), fortran);
-        return error_of([&] { open_file_source(folder / "a.npy"); }).code();
+        return expected_error([&] { open_file_source(folder / "a.npy"); }).code();
     };
     CHECK(code_for("<u2", {2, 30, 40}, 2 * 30 * 40 * 2 - 1) == ErrorCode::corrupt);
     CHECK(code_for("<u2", {2, 30, 40}, 0, true) == ErrorCode::corrupt);
@@ -481,7 +472,7 @@ TEST_CASE("npy file: damaged and strange arrays") {
     for (size_t size = 6; size < header.size(); ++size) {
         fs::remove(folder / "b.npy");
         write_new_file(folder / "b.npy", header.data(), size);
-        CHECK(error_of([&] { open_file_source(folder / "b.npy"); }).code() == ErrorCode::corrupt);
+        CHECK(expected_error([&] { open_file_source(folder / "b.npy"); }).code() == ErrorCode::corrupt);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "base/numbered_frames.h"
 #include "tests/codecs/image_equality.h"
 #include "tests/temporary_folder.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
@@ -81,15 +82,6 @@ void check_chunk(const ChunkFormat& format, const ImageType& type, const CodecOp
     CHECK(reader->counters().frames_decoded == kFrames);
 }
 
-ErrorCode code_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return ErrorCode::internal;
-}
-
 }  // namespace
 
 TEST_CASE("image_folder: every format keeps every type it accepts") {
@@ -145,7 +137,7 @@ TEST_CASE("image_folder: options") {
     check_chunk(*find_chunk_format("jpg"), type, {{"quality", "80"}});
 
     const auto rejects = [](const char* format, const CodecOptions& options) {
-        return code_of([&] { find_chunk_format(format)->check_options(options); }) == ErrorCode::invalid_argument;
+        return error_of([&] { find_chunk_format(format)->check_options(options); }) == ErrorCode::invalid_argument;
     };
     for (const char* bad : {"", "10", "-1", "1.5", "six", "1 ", "99999999999999999999"}) {
         CHECK(rejects("png", {{"compression", bad}}));
@@ -185,7 +177,7 @@ TEST_CASE("image_folder: refusals say what can hold the frames") {
     CHECK(find_chunk_format("png")->refuses({48, 70000, 1, CV_8U}));
     CHECK(find_chunk_format("jpg")->refuses({48, 65501, 1, CV_8U}));
     const TemporaryFolder folder;
-    CHECK(code_of([&] {
+    CHECK(error_of([&] {
               find_chunk_format("pgm")->create(folder / "0", {48, 64, 3, CV_8U}, {});
           }) == ErrorCode::wrong_type);
     CHECK(file_system().status(folder / "0").kind == FileKind::missing);
@@ -196,10 +188,10 @@ TEST_CASE("image_folder: the writer overwrites nothing and takes one type only")
     const TemporaryFolder folder;
     const ChunkFormat* png = find_chunk_format("png");
     auto writer = png->create(folder / "0", type, {});
-    CHECK(code_of([&] { png->create(folder / "0", type, {}); }) == ErrorCode::already_exists);
-    CHECK(code_of([&] { writer->write(make_numbered_image({37, 54, 1, CV_8U}, 0)); }) == ErrorCode::wrong_type);
+    CHECK(error_of([&] { png->create(folder / "0", type, {}); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { writer->write(make_numbered_image({37, 54, 1, CV_8U}, 0)); }) == ErrorCode::wrong_type);
     write_new_file(folder / "0" / "000000.png", "x", 1);
-    CHECK(code_of([&] { writer->write(make_numbered_image(type, 0)); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { writer->write(make_numbered_image(type, 0)); }) == ErrorCode::already_exists);
     CHECK(writer->take_stored().empty());
 }
 
@@ -225,11 +217,11 @@ TEST_CASE("image_folder: missing, oversized and damaged files leave the others r
             CHECK(error.place().path == file(4).string());
             CHECK(std::string(error.what()).find("position 4") != std::string::npos);
         }
-        CHECK(code_of([&] { reader->read(2); }) == ErrorCode::corrupt);
-        CHECK(code_of([&] { reader->read(3); }) == ErrorCode::corrupt);
-        CHECK(code_of([&] { reader->read(-1); }) == ErrorCode::invalid_argument);
+        CHECK(error_of([&] { reader->read(2); }) == ErrorCode::corrupt);
+        CHECK(error_of([&] { reader->read(3); }) == ErrorCode::corrupt);
+        CHECK(error_of([&] { reader->read(-1); }) == ErrorCode::invalid_argument);
         for (int position : {5, 0, 1}) CHECK(read_image_number(reader->read(position)) == position * 1000);
-        CHECK(code_of([&] { format->open(folder / "1", type, nullptr); }) == ErrorCode::not_found);
+        CHECK(error_of([&] { format->open(folder / "1", type, nullptr); }) == ErrorCode::not_found);
     }
 }
 
@@ -240,11 +232,11 @@ TEST_CASE("image_folder: a npy file must be exactly the store's array") {
     write_chunk(*npy, folder / "0", type, 2);
     for (const ImageType& other :
          {ImageType{53, 37, 1, CV_8U}, ImageType{37, 53, 1, CV_8S}, ImageType{37, 53, 3, CV_8U}}) {
-        CHECK(code_of([&] { npy->open(folder / "0", other, nullptr)->read(0); }) == ErrorCode::corrupt);
+        CHECK(error_of([&] { npy->open(folder / "0", other, nullptr)->read(0); }) == ErrorCode::corrupt);
     }
     const auto file = folder / "0" / "000001.npy";
     std::filesystem::resize_file(file, std::filesystem::file_size(file) + 1);
-    CHECK(code_of([&] { npy->open(folder / "0", type, nullptr)->read(1); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { npy->open(folder / "0", type, nullptr)->read(1); }) == ErrorCode::corrupt);
 }
 
 TEST_CASE("chunk_format: names, aliases and counters") {

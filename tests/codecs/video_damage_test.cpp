@@ -176,7 +176,8 @@ TEST_CASE("one changed bit is an error for the frames that need it, never anothe
                 for (int position = 29; position >= 0; --position) {
                     const bool own = position == static_cast<int>(damaged);
                     try {
-                        const bool same = cv::norm(reader->read(position), frames[static_cast<size_t>(position)], cv::NORM_INF) == 0;
+                        const bool same =
+                            cv::norm(reader->read(position), frames[static_cast<size_t>(position)], cv::NORM_INF) == 0;
                         CHECK(same);
                         CHECK_FALSE(own);
                     } catch (const Error& error) {

@@ -40,7 +40,7 @@ Frame numbered_frame(const ImageType& type, int number, double time = std::nan("
     return frame;
 }
 
-std::string error_of(const std::filesystem::path& path, ErrorCode expected) {
+std::string opening_error(const std::filesystem::path& path, ErrorCode expected) {
     try {
         video_files().open(path, {});
     } catch (const Error& error) {
@@ -146,7 +146,7 @@ TEST_CASE("texts that name other files are refused by content, and what they nam
             write_text(path, text);
             WatchedFileSystem watched(file_system());
             const FileSystemOverride override(watched);
-            const std::string what = error_of(path, ErrorCode::unsupported);
+            const std::string what = opening_error(path, ErrorCode::unsupported);
             CHECK(what.find("is not a video file (looks like " + std::string(name) + ")") != std::string::npos);
             if (std::string(extension) != ".ts") {
                 const auto reader = open_video_chunk(path, image_type(48, 64, 1), nullptr);
@@ -185,9 +185,9 @@ TEST_CASE("files that are no video are refused with a reason") {
     const TemporaryFolder folder;
     write_text(folder / "empty.mp4", "");
     write_text(folder / "text.mp4", std::string(5000, 'x'));
-    CHECK(error_of(folder / "empty.mp4", ErrorCode::unsupported).find("empty.mp4") != std::string::npos);
-    CHECK(error_of(folder / "text.mp4", ErrorCode::unsupported).find("not a video file") != std::string::npos);
-    error_of(folder / "missing.mp4", ErrorCode::not_found);
+    CHECK(opening_error(folder / "empty.mp4", ErrorCode::unsupported).find("empty.mp4") != std::string::npos);
+    CHECK(opening_error(folder / "text.mp4", ErrorCode::unsupported).find("not a video file") != std::string::npos);
+    opening_error(folder / "missing.mp4", ErrorCode::not_found);
 }
 
 TEST_CASE("a written video is a source with its numbers, times and any order of access") {

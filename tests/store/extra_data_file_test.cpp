@@ -30,8 +30,8 @@ Json sample_record(int i) {
             {"unicode", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x90\x9D"}};
 }
 
-ErrorCode error_of(const TemporaryFolder& folder, const std::string& text,
-                   const std::string& name = "000000.extra.json") {
+ErrorCode reading_error(const TemporaryFolder& folder, const std::string& text,
+                        const std::string& name = "000000.extra.json") {
     try {
         read_text(folder, text, name);
     } catch (const Error& error) {
@@ -175,11 +175,11 @@ TEST_CASE("damage between good records costs only the damaged ones") {
 
 TEST_CASE("a file of which nothing can be made is an error") {
     TemporaryFolder folder;
-    CHECK(error_of(folder, "not JSON") == ErrorCode::corrupt);
-    CHECK(error_of(folder, "[1, 2, 3]") == ErrorCode::corrupt);
-    CHECK(error_of(folder, std::string(1000, '\0')) == ErrorCode::corrupt);
-    CHECK(error_of(folder, R"([{"a": oops}])") == ErrorCode::corrupt);
-    CHECK(error_of(folder, "[]", "000000.json") == ErrorCode::invalid_argument);
+    CHECK(reading_error(folder, "not JSON") == ErrorCode::corrupt);
+    CHECK(reading_error(folder, "[1, 2, 3]") == ErrorCode::corrupt);
+    CHECK(reading_error(folder, std::string(1000, '\0')) == ErrorCode::corrupt);
+    CHECK(reading_error(folder, R"([{"a": oops}])") == ErrorCode::corrupt);
+    CHECK(reading_error(folder, "[]", "000000.json") == ErrorCode::invalid_argument);
     CHECK_THROWS_AS(read_extra_data_file(folder / "missing.extra.json"), Error);
 }
 
@@ -190,10 +190,10 @@ TEST_CASE("hostile text is read in time that does not explode") {
         for (size_t i = 0; i < times; ++i) result += text;
         return result;
     };
-    CHECK(error_of(folder, "[" + repeated("{\"x\":1,", 100'000)) == ErrorCode::corrupt);
-    CHECK(error_of(folder, "[" + repeated("{\"x{\"y", 100'000)) == ErrorCode::corrupt);
-    CHECK(error_of(folder, repeated("[", 1'000'000)) == ErrorCode::corrupt);
-    CHECK(error_of(folder, "[{" + repeated("\"k\":1,", 500'000) + "\"k\":1}]") == ErrorCode::corrupt);
+    CHECK(reading_error(folder, "[" + repeated("{\"x\":1,", 100'000)) == ErrorCode::corrupt);
+    CHECK(reading_error(folder, "[" + repeated("{\"x{\"y", 100'000)) == ErrorCode::corrupt);
+    CHECK(reading_error(folder, repeated("[", 1'000'000)) == ErrorCode::corrupt);
+    CHECK(reading_error(folder, "[{" + repeated("\"k\":1,", 500'000) + "\"k\":1}]") == ErrorCode::corrupt);
     const ExtraDataFile file = read_text(folder, "[" + repeated("{\"frame_number\": 1} ? ", 1000));
     CHECK(file.records.size() == 1000);
     CHECK(file.warnings.size() == 21);  // the last one counts those left out

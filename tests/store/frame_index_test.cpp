@@ -18,12 +18,14 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// An index in memory with these frames in chunks of `chunk_frames`.
-std::unique_ptr<FrameIndex> index_of(const std::vector<int64_t>& numbers, const std::vector<double>& times, size_t chunk_frames) {
+std::unique_ptr<FrameIndex> index_of(const std::vector<int64_t>& numbers, const std::vector<double>& times,
+                                     size_t chunk_frames) {
     auto index = FrameIndex::create_in_memory("memory", "uuid");
     for (size_t begin = 0; begin < numbers.size(); begin += chunk_frames) {
         index->add_chunk(static_cast<int64_t>(begin / chunk_frames), true);
         std::vector<NewFrame> frames;
-        for (size_t i = begin; i < std::min(begin + chunk_frames, numbers.size()); ++i) frames.push_back({numbers[i], times[i], {}});
+        for (size_t i = begin; i < std::min(begin + chunk_frames, numbers.size()); ++i)
+            frames.push_back({numbers[i], times[i], {}});
         index->add_frames(frames);
     }
     return index;
@@ -34,7 +36,9 @@ template <typename Value>
 bool nearer(Value a, Value b, Value target) {
     if (a <= target && b <= target) return a > b;
     if (a >= target && b >= target) return a < b;
-    const auto distance = [&](Value value) { return std::abs(static_cast<long double>(value) - static_cast<long double>(target)); };
+    const auto distance = [&](Value value) {
+        return std::abs(static_cast<long double>(value) - static_cast<long double>(target));
+    };
     return distance(a) < distance(b);
 }
 
@@ -44,7 +48,8 @@ std::optional<int64_t> expected(const std::vector<Value>& values, Value target, 
     std::optional<size_t> best;
     for (size_t i = 0; i < values.size(); ++i) {
         if (std::isnan(static_cast<double>(values[i]))) continue;
-        const bool fits = match == Match::nearest || (match == Match::exact && values[i] == target) || (match == Match::previous && values[i] <= target) ||
+        const bool fits = match == Match::nearest || (match == Match::exact && values[i] == target) ||
+                          (match == Match::previous && values[i] <= target) ||
                           (match == Match::next && values[i] >= target);
         if (fits && (!best || nearer(values[i], values[*best], target))) best = i;
     }
@@ -71,18 +76,21 @@ void check_all(const std::vector<int64_t>& numbers, const std::vector<double>& t
     for (const int64_t target : targets) {
         for (const Match match : kMatches) {
             const bool same = index_number(index->find_number(target, match)) == expected(numbers, target, match);
-            if (!same) FAIL("number " << target << " match " << static_cast<int>(match) << " chunk_frames " << chunk_frames);
+            if (!same)
+                FAIL("number " << target << " match " << static_cast<int>(match) << " chunk_frames " << chunk_frames);
         }
     }
     std::vector<double> instants;
     for (const double time : times) {
-        if (!std::isnan(time)) instants.insert(instants.end(), {time, time - 0.3, time + 0.5, std::nextafter(time, 1e300)});
+        if (!std::isnan(time))
+            instants.insert(instants.end(), {time, time - 0.3, time + 0.5, std::nextafter(time, 1e300)});
     }
     instants.insert(instants.end(), {-1e300, 1e300});
     for (const double target : instants) {
         for (const Match match : kMatches) {
             const bool same = index_number(index->find_time(target, match)) == expected(times, target, match);
-            if (!same) FAIL("time " << target << " match " << static_cast<int>(match) << " chunk_frames " << chunk_frames);
+            if (!same)
+                FAIL("time " << target << " match " << static_cast<int>(match) << " chunk_frames " << chunk_frames);
         }
     }
 }
@@ -99,15 +107,27 @@ TEST_CASE("lookups find what a look at every frame finds") {
     const int64_t low = std::numeric_limits<int64_t>::min();
     const int64_t high = std::numeric_limits<int64_t>::max();
     const std::vector<std::vector<int64_t>> number_lists = {
-        {0, 1, 2, 3, 4, 5, 6, 7},           {6050, 6055, 6056, 0, 1, 2},       {5, 5, 5, 5, 5},     {9, 8, 7, 6, 5, 4, 3},
-        {-4, -3, -2, -1, 0, 1, 2, 3},       {low, high, 0, low + 1, high - 1}, {10, 20, 20, 30, 20}, {7},
+        {0, 1, 2, 3, 4, 5, 6, 7},
+        {6050, 6055, 6056, 0, 1, 2},
+        {5, 5, 5, 5, 5},
+        {9, 8, 7, 6, 5, 4, 3},
+        {-4, -3, -2, -1, 0, 1, 2, 3},
+        {low, high, 0, low + 1, high - 1},
+        {10, 20, 20, 30, 20},
+        {7},
         {1, 100, 2, 99, 3, 98, 4, 97, 5, 50},
     };
     for (const auto& numbers : number_lists) {
         for (const size_t chunk_frames : {1, 2, 3, 100}) check_all(numbers, counting(numbers.size()), chunk_frames);
     }
     const std::vector<std::vector<double>> time_lists = {
-        {1.5, 1.5, 1.5, 1.5}, {10, 9, 8, 7, 6}, {1, 5, 2, 6, 3, 7}, {1, kNaN, 2, 3, kNaN, 4}, {kNaN, kNaN}, {0, -0.0, 1e-300, -1e300, 1e300}, {1e9, 1e9 + 0.04, 1e9 + 0.08, 5.0},
+        {1.5, 1.5, 1.5, 1.5},
+        {10, 9, 8, 7, 6},
+        {1, 5, 2, 6, 3, 7},
+        {1, kNaN, 2, 3, kNaN, 4},
+        {kNaN, kNaN},
+        {0, -0.0, 1e-300, -1e300, 1e300},
+        {1e9, 1e9 + 0.04, 1e9 + 0.08, 5.0},
     };
     for (const auto& times : time_lists) {
         std::vector<int64_t> numbers;
@@ -171,11 +191,13 @@ TEST_CASE("a summary that contradicts itself is refused") {
     CHECK(error_of([&] { FrameIndex::open(path, "abc"); }) == ErrorCode::corrupt);
     Database(path, Database::Mode::read_write).execute("UPDATE chunks SET frame_count = 1 << 60");
     CHECK(error_of([&] { FrameIndex::open(path, "abc"); }) == ErrorCode::corrupt);
-    Database(path, Database::Mode::read_write).execute("UPDATE chunks SET frame_count = 2, number_min = -1000; DELETE FROM frames WHERE frame_index = 0");
+    Database(path, Database::Mode::read_write)
+        .execute("UPDATE chunks SET frame_count = 2, number_min = -1000; DELETE FROM frames WHERE frame_index = 0");
     std::string message;
     CHECK(error_of([&] { FrameIndex::open(path, "abc")->row(0); }, &message) == ErrorCode::corrupt);
     CHECK(message.find("frame index 0") != std::string::npos);
-    Database(path, Database::Mode::read_write).execute("INSERT INTO frames (frame_index, frame_number, frame_time, chunk) VALUES (0, 1, 1.0, 0)");
+    Database(path, Database::Mode::read_write)
+        .execute("INSERT INTO frames (frame_index, frame_number, frame_time, chunk) VALUES (0, 1, 1.0, 0)");
     CHECK(error_of([&] { FrameIndex::open(path, "abc")->find_number(-500, Match::previous); }) == ErrorCode::corrupt);
 }
 
@@ -193,7 +215,8 @@ TEST_CASE("packet tables come back as they were recorded, B-frames included") {
     const std::vector<int64_t> decode_positions = {0, 2, 3, 1};
     std::vector<NewFrame> frames;
     for (int64_t i = 0; i < 4; ++i) {
-        const Packet packet{static_cast<uint64_t>(100 + 10 * decode_positions[static_cast<size_t>(i)]), 10, i * 512, i == 0, i == 1 || i == 2};
+        const Packet packet{static_cast<uint64_t>(100 + 10 * decode_positions[static_cast<size_t>(i)]), 10, i * 512,
+                            i == 0, i == 1 || i == 2};
         frames.push_back({i, static_cast<double>(i), {i, 10, packet, decode_positions[static_cast<size_t>(i)]}});
     }
     index->add_frames(frames);

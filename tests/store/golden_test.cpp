@@ -33,7 +33,8 @@ Json expectation(const std::string& name) {
 
 void check_pixels(const Frame& frame, const Json& expected) {
     if (expected.contains("sha256_16_of_pixels")) {
-        CHECK(pixel_sha256(frame.image).substr(0, 16) == expected["sha256_16_of_pixels"][static_cast<size_t>(frame.index)].get<std::string>());
+        CHECK(pixel_sha256(frame.image).substr(0, 16) ==
+              expected["sha256_16_of_pixels"][static_cast<size_t>(frame.index)].get<std::string>());
     }
     // Bayer decoding smears bars that are narrower than its neighbourhood, so there the hash alone decides.
     if (expected["name"] != "npy-bayer") CHECK(read_image_number(frame.image) == static_cast<int>(frame.index));
@@ -88,7 +89,8 @@ void check_frames(StoreReader& store, const Json& expected) {
         // Of repeated numbers the first counts.
         CHECK(by_number->index == std::find(numbers.begin(), numbers.end(), number) - numbers.begin());
         check_pixels(*by_number, expected);
-        const std::optional<Frame> by_time = store.at_time(expected["frame_times"][static_cast<size_t>(i)], Match::exact);
+        const std::optional<Frame> by_time =
+            store.at_time(expected["frame_times"][static_cast<size_t>(i)], Match::exact);
         REQUIRE(by_time);
         check_pixels(*by_time, expected);
     }
@@ -151,5 +153,6 @@ TEST_CASE("stores written by imgstore say the same once they have an index") {
 TEST_CASE("the raw mosaic of a store with an encoding can be had") {
     StoreReader store(kGolden / "npy-bayer", {.decode = false});
     CHECK(store.image_type() == ImageType{48, 64, 1, CV_8U});
-    for (int64_t i = 0; i < store.frame_count(); ++i) CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+    for (int64_t i = 0; i < store.frame_count(); ++i)
+        CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
 }

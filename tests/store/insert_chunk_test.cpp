@@ -39,7 +39,8 @@ std::vector<double> times_of(int64_t first, int64_t count) {
 
 TEST_CASE("a video file is taken in as a chunk, between recorded ones") {
     const TemporaryFolder folder;
-    for (const auto& [format, extension] : {std::pair("avc1/mp4", ".mp4"), std::pair("h264/mkv", ".mkv"), std::pair("mjpeg/avi", ".avi")}) {
+    for (const auto& [format, extension] :
+         {std::pair("avc1/mp4", ".mp4"), std::pair("h264/mkv", ".mkv"), std::pair("mjpeg/avi", ".avi")}) {
         CAPTURE(format);
         const auto video = folder / (std::string("video") + extension);
         const auto path = folder / std::string(format).substr(0, 4);
@@ -57,7 +58,8 @@ TEST_CASE("a video file is taken in as a chunk, between recorded ones") {
             StoreReader store(path);
             CHECK(store.chunks() == std::vector<int64_t>{0, 1, 2, 3});
             REQUIRE(store.frame_count() == 20);
-            for (int i = 19; i >= 0; --i) CHECK(read_image_number(store.at_index(i).image) == (i < 7 ? i : i < 19 ? i + 3 : 30));
+            for (int i = 19; i >= 0; --i)
+                CHECK(read_image_number(store.at_index(i).image) == (i < 7 ? i : i < 19 ? i + 3 : 30));
             CHECK(store.at_number(105)->index == 12);
             CHECK(store.at_time(fixture_time(12))->number == 105);
         }
@@ -89,7 +91,8 @@ TEST_CASE("a video that does not fit is refused and the store goes on") {
     CHECK(code("video.mp4", counting(0, 7), times_of(0, 7)) == ErrorCode::invalid_argument);
     CHECK(code("video.mp4", counting(0, 6), times_of(0, 5)) == ErrorCode::invalid_argument);
     CHECK(code("video.mp4", {}, {}) == ErrorCode::invalid_argument);
-    CHECK(code("video.mp4", counting(0, 6), std::vector<double>(6, std::numeric_limits<double>::quiet_NaN())) == ErrorCode::invalid_argument);
+    CHECK(code("video.mp4", counting(0, 6), std::vector<double>(6, std::numeric_limits<double>::quiet_NaN())) ==
+          ErrorCode::invalid_argument);
     CHECK(code("large.mp4", counting(0, 6), times_of(0, 6)) == ErrorCode::wrong_type);
     CHECK(code("missing.mp4", counting(0, 6), times_of(0, 6)) == ErrorCode::not_found);
     CHECK(code("video.avi", counting(0, 6), times_of(0, 6)) == ErrorCode::invalid_argument);
@@ -100,6 +103,7 @@ TEST_CASE("a video that does not fit is refused and the store goes on") {
     CHECK(store.chunks() == std::vector<int64_t>{0});
 
     StoreWriter images(folder / "images", {.format = "npy"});
-    CHECK(error_of([&] { images.insert_chunk(folder / "video.mp4", counting(0, 6), times_of(0, 6)); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([&] { images.insert_chunk(folder / "video.mp4", counting(0, 6), times_of(0, 6)); }) ==
+          ErrorCode::invalid_argument);
     images.close();
 }

@@ -3,8 +3,8 @@
 #include <fstream>
 
 #include "base/file_system.h"
-#include "base/npz.h"
 #include "base/npy.h"
+#include "base/npz.h"
 #include "base/sqlite.h"
 #include "store/layout.h"
 #include "store/maintenance.h"
@@ -82,7 +82,8 @@ TEST_CASE("renumbering needs exactly one zero and changes nothing otherwise") {
     for (const auto& numbers : {std::vector<int64_t>{1, 2, 3}, std::vector<int64_t>{0, 1, 0}}) {
         const auto path = folder / std::to_string(numbers[0]);
         StoreWriter writer(path, {.format = "npy"});
-        for (size_t i = 0; i < numbers.size(); ++i) writer.add(make_numbered_image(gray_type(), 0), numbers[i], static_cast<double>(i));
+        for (size_t i = 0; i < numbers.size(); ++i)
+            writer.add(make_numbered_image(gray_type(), 0), numbers[i], static_cast<double>(i));
         writer.close();
         const std::vector<uint8_t> before = read_file(path / "000000" / "index.npz", 1 << 20);
         CHECK(error_of([&] { renumber(path); }) == ErrorCode::invalid_argument);
@@ -164,7 +165,8 @@ TEST_CASE("building the index keeps what only the old one knows: the chunk of a 
         StoreReader store(copy);
         CHECK_FALSE(store.closed());
         CHECK(store.all_extra_data().size() == records);
-        for (int64_t i = committed - 1; i >= 0; --i) CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+        for (int64_t i = committed - 1; i >= 0; --i)
+            CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
 
         // Without the old index, what it alone knew is lost, and that is said.
         std::filesystem::remove(copy / "index.sqlite");
@@ -202,7 +204,8 @@ TEST_CASE("a renumbering that was ended between extra data and numbers is comple
     std::filesystem::remove(path / "index.sqlite");
     std::filesystem::copy(path / "000000" / "index.npz", folder / "old.npz");
     renumber(path);
-    std::filesystem::copy_file(folder / "old.npz", path / "000000" / "index.npz", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(folder / "old.npz", path / "000000" / "index.npz",
+                               std::filesystem::copy_options::overwrite_existing);
     renumber(path);
     check_renumbered(path);
 }
@@ -236,7 +239,8 @@ TEST_CASE("checksums outlive a new index") {
     const auto path = folder / "s";
     write_wrapping_store(path, "avc1/mp4");
     const auto count = [&] {
-        return Database(path / "index.sqlite", Database::Mode::read_only).query_int64("SELECT COUNT(*) FROM frames WHERE checksum IS NOT NULL");
+        return Database(path / "index.sqlite", Database::Mode::read_only)
+            .query_int64("SELECT COUNT(*) FROM frames WHERE checksum IS NOT NULL");
     };
     CHECK(count() == 10);
     build_index(path);

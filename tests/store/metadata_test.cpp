@@ -15,8 +15,16 @@ namespace {
 
 /// `__store` of a good store as imgstore writes it.
 Json good() {
-    return {{"chunksize", 4}, {"class", "DirectoryImgStore"}, {"created_utc", "2026-11-20T09:21:30.796708"}, {"encoding", nullptr}, {"format", "npy"},
-            {"imgdtype", "uint8"}, {"imgshape", {48, 64}}, {"timezone_local", "Etc/UTC"}, {"uuid", "3fd193abcb7d4556804408a176f120d5"}, {"version", 2}};
+    return {{"chunksize", 4},
+            {"class", "DirectoryImgStore"},
+            {"created_utc", "2026-11-20T09:21:30.796708"},
+            {"encoding", nullptr},
+            {"format", "npy"},
+            {"imgdtype", "uint8"},
+            {"imgshape", {48, 64}},
+            {"timezone_local", "Etc/UTC"},
+            {"uuid", "3fd193abcb7d4556804408a176f120d5"},
+            {"version", 2}};
 }
 
 Json good_video() {
@@ -29,7 +37,9 @@ Json good_video() {
 
 class MetadataFile {
 public:
-    explicit MetadataFile(const std::string& name = "store") : path_(folder_ / name) { std::filesystem::create_directory(path_); }
+    explicit MetadataFile(const std::string& name = "store") : path_(folder_ / name) {
+        std::filesystem::create_directory(path_);
+    }
 
     StoreMetadata read(const Json& store, const Json& user = Json::object()) const {
         Json root = user;
@@ -114,7 +124,8 @@ TEST_CASE("metadata that are not those of a store are refused by name") {
     CHECK(file.error(with(good(), "created_utc", "yesterday"), "created_utc") == ErrorCode::corrupt);
     CHECK(file.error(with(good_video(), "extension", ".exe"), ".exe") == ErrorCode::unsupported);
     CHECK(file.error(with(good_video(), "extension", "/../../../etc/passwd"), "extension") == ErrorCode::unsupported);
-    for (const char* key : {"class", "format", "imgdtype", "imgshape", "chunksize", "version"}) CHECK(file.error(without(good(), key), key) == ErrorCode::corrupt);
+    for (const char* key : {"class", "format", "imgdtype", "imgshape", "chunksize", "version"})
+        CHECK(file.error(without(good(), key), key) == ErrorCode::corrupt);
 }
 
 TEST_CASE("errors in metadata name the line") {
@@ -126,7 +137,8 @@ TEST_CASE("errors in metadata name the line") {
 
 TEST_CASE("what old stores lack is filled in and said") {
     const MetadataFile plain;
-    const StoreMetadata video = plain.read(without(without(without(with(good_video(), "format", "mjpeg"), "extension"), "created_utc"), "uuid"));
+    const StoreMetadata video = plain.read(
+        without(without(without(with(good_video(), "format", "mjpeg"), "extension"), "created_utc"), "uuid"));
     CHECK(video.extension == ".avi");
     CHECK(video.uuid.empty());
     CHECK(video.warnings.size() == 2);
@@ -141,7 +153,9 @@ TEST_CASE("what old stores lack is filled in and said") {
 
 TEST_CASE("creation times are read with and without fraction and zone") {
     const MetadataFile file;
-    const auto created = [&](const std::string& text) { return utc_text(file.read(with(good(), "created_utc", text)).created); };
+    const auto created = [&](const std::string& text) {
+        return utc_text(file.read(with(good(), "created_utc", text)).created);
+    };
     CHECK(created("2026-11-20T09:21:30") == "2026-11-20T09:21:30.000000");
     CHECK(created("2026-11-20 09:21:30.5") == "2026-11-20T09:21:30.500000");
     CHECK(created("2026-11-20T09:21:30+02:00") == "2026-11-20T07:21:30.000000");
@@ -203,7 +217,8 @@ TEST_CASE("user metadata are given as YAML or JSON") {
     CHECK(parse_user_metadata("a: 1\nb: [x, y]") == Json{{"a", 1}, {"b", {"x", "y"}}});
     CHECK(parse_user_metadata(R"({"a": 1e5, "b": "yes"})") == Json{{"a", 1e5}, {"b", "yes"}});
     CHECK(parse_user_metadata("").empty());
-    for (const char* text : {"[1]", "text", "__store: 1", "a: b: c", "3"}) CHECK(error_of([&] { parse_user_metadata(text); }) == ErrorCode::invalid_argument);
+    for (const char* text : {"[1]", "text", "__store: 1", "a: b: c", "3"})
+        CHECK(error_of([&] { parse_user_metadata(text); }) == ErrorCode::invalid_argument);
 }
 
 TEST_CASE("a path to a store is its folder or its metadata.yaml") {

@@ -121,7 +121,7 @@ struct MotifFolder {
     std::filesystem::path path = folder / "000000.extra_data.h5";
 };
 
-ErrorCode error_of(const std::filesystem::path& path) {
+ErrorCode reading_error(const std::filesystem::path& path) {
     try {
         read_motif_hdf5(path);
     } catch (const Error& error) {
@@ -216,9 +216,9 @@ TEST_CASE("sample rates must agree") {
     write(30, {});
     CHECK(read_motif_hdf5(motif.path).sample_rate == 30.0);
     write(30, 31);
-    CHECK(error_of(motif.path) == ErrorCode::unsupported);
+    CHECK(reading_error(motif.path) == ErrorCode::unsupported);
     write(30, std::nan(""));
-    CHECK(error_of(motif.path) == ErrorCode::corrupt);
+    CHECK(reading_error(motif.path) == ErrorCode::corrupt);
 }
 
 TEST_CASE("a file without samples or data sets is read") {
@@ -247,7 +247,7 @@ TEST_CASE("what a Motif file must have is missing or wrong") {
             MotifWriter writer(motif.path);
             fill(writer);
         }
-        return error_of(motif.path);
+        return reading_error(motif.path);
     };
     CHECK(code([](MotifWriter& w) { w.camera({1}); }) == ErrorCode::corrupt);
     CHECK(code([](MotifWriter& w) { w.names("a"); }) == ErrorCode::corrupt);
@@ -286,7 +286,7 @@ TEST_CASE("data outside the file are refused") {
             writer.camera({1}).names("a");
             add(writer.file());
         }
-        return error_of(motif.path);
+        return reading_error(motif.path);
     };
     CHECK(code([](hid_t file) { H5Lcreate_external("other.h5", "/a", file, "a", H5P_DEFAULT, H5P_DEFAULT); }) ==
           ErrorCode::unsupported);
@@ -314,7 +314,7 @@ TEST_CASE("sizes that no memory holds are refused before anything is read") {
             const Hdf5Id data(H5Dcreate2(writer.file(), "a", H5T_NATIVE_INT8, space, H5P_DEFAULT, layout, H5P_DEFAULT));
             put_text(data, "column_names", "x");
         }
-        return error_of(motif.path);
+        return reading_error(motif.path);
     };
     CHECK(code({1, hsize_t{1} << 60}, {1, 1024}) == ErrorCode::unsupported);
     CHECK(code({1 << 16, 1 << 16}, {1 << 15, 1 << 15}) == ErrorCode::unsupported);
@@ -331,9 +331,9 @@ TEST_CASE("a file cut off anywhere is an error") {
     for (size_t size = 0; size < whole.size(); size += size < 200 ? 1 : 37) {
         CAPTURE(size);
         write_file_atomically(motif.path, whole.substr(0, size));
-        CHECK(error_of(motif.path) == ErrorCode::corrupt);
+        CHECK(reading_error(motif.path) == ErrorCode::corrupt);
     }
-    CHECK(error_of(motif.folder / "missing.extra_data.h5") == ErrorCode::not_found);
+    CHECK(reading_error(motif.folder / "missing.extra_data.h5") == ErrorCode::not_found);
 }
 
 TEST_CASE("the caller's error printing is left as it was") {
@@ -342,7 +342,7 @@ TEST_CASE("the caller's error printing is left as it was") {
     H5E_auto2_t before = nullptr;
     void* before_data = nullptr;
     REQUIRE(H5Eget_auto2(H5E_DEFAULT, &before, &before_data) >= 0);
-    CHECK(error_of(motif.path) == ErrorCode::corrupt);
+    CHECK(reading_error(motif.path) == ErrorCode::corrupt);
     H5E_auto2_t after = nullptr;
     void* after_data = nullptr;
     H5Eget_auto2(H5E_DEFAULT, &after, &after_data);

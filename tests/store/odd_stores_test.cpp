@@ -19,7 +19,8 @@ namespace {
 
 const std::filesystem::path kGolden = std::filesystem::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
 
-const std::vector<std::pair<std::string, std::string>> kGoldenVideos = {{"avc1_mp4-gray", "mp4"}, {"h264_mkv-gray", "mkv"}, {"mjpeg_avi-gray", "avi"}};
+const std::vector<std::pair<std::string, std::string>> kGoldenVideos = {
+    {"avc1_mp4-gray", "mp4"}, {"h264_mkv-gray", "mkv"}, {"mjpeg_avi-gray", "avi"}};
 
 /// A copy of a golden store, to be damaged.
 std::filesystem::path copy_golden(const TemporaryFolder& folder, const std::string& name) {
@@ -38,7 +39,8 @@ void write_bytes(const std::filesystem::path& path, const std::vector<uint8_t>& 
 
 void check_frames(StoreReader& store, const std::vector<int>& shown) {
     REQUIRE(store.frame_count() == static_cast<int64_t>(shown.size()));
-    for (size_t i = shown.size(); i-- > 0;) CHECK(read_image_number(store.at_index(static_cast<int64_t>(i)).image) == shown[i]);
+    for (size_t i = shown.size(); i-- > 0;)
+        CHECK(read_image_number(store.at_index(static_cast<int64_t>(i)).image) == shown[i]);
 }
 
 std::vector<int> range(int first, int last) {
@@ -205,7 +207,9 @@ TEST_CASE("numbers of other types and pickled members") {
     const std::vector<double> times = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
     const auto with_numbers = [&](const std::vector<uint8_t>& numbers) {
         // A pickled member that would be dangerous to load stands first.
-        write_bytes(path / "000001" / "index.npz", make_npz({{"encoding", npy_none()}, {"frame_number", numbers}, {"frame_time", npy_from_double(times)}}));
+        write_bytes(
+            path / "000001" / "index.npz",
+            make_npz({{"encoding", npy_none()}, {"frame_number", numbers}, {"frame_time", npy_from_double(times)}}));
         return StoreReader(path).frame_count() == 23 ? StoreReader(path).row(12)->number : -1;
     };
     std::vector<uint8_t> int32 = make_npy_header("<i4", {10});
@@ -232,7 +236,8 @@ TEST_CASE("a damaged sidecar costs its chunk and nothing else") {
         CHECK(read_image_number(store.at_index(0).image) == 0);
         CHECK(read_image_number(store.at_index(store.frame_count() - 1).image) == 22);
     };
-    for (size_t size = 0; size < whole.size(); size += 37) check({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
+    for (size_t size = 0; size < whole.size(); size += 37)
+        check({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
     // An honest ZIP around a header that promises 2^40 frames.
     std::vector<uint8_t> huge = make_npy_header("<i8", {int64_t{1} << 40});
     huge.resize(huge.size() + 80);
@@ -240,7 +245,8 @@ TEST_CASE("a damaged sidecar costs its chunk and nothing else") {
     huge = make_npy_header("<i8", {int64_t{1} << 62});
     check(make_npz({{"frame_number", huge}, {"frame_time", huge}}));
     // Lists of different length, and a member that is missing.
-    check(make_npz({{"frame_number", npy_from_int64(std::vector<int64_t>(9))}, {"frame_time", npy_from_double(std::vector<double>(10))}}));
+    check(make_npz({{"frame_number", npy_from_int64(std::vector<int64_t>(9))},
+                    {"frame_time", npy_from_double(std::vector<double>(10))}}));
     check(make_npz({{"frame_number", npy_from_int64(std::vector<int64_t>(10))}}));
     check(make_npz({{"frame_number", npy_none()}, {"frame_time", npy_none()}}));
 }
@@ -251,7 +257,8 @@ TEST_CASE("a video shorter than its table serves what it has") {
         CAPTURE(name);
         const std::filesystem::path path = copy_golden(folder, name);
         // Chunk 2 has three frames; now its file stands for chunk 0, whose table has ten.
-        std::filesystem::copy_file(path / ("000002." + extension), path / ("000000." + extension), std::filesystem::copy_options::overwrite_existing);
+        std::filesystem::copy_file(path / ("000002." + extension), path / ("000000." + extension),
+                                   std::filesystem::copy_options::overwrite_existing);
         StoreReader store(path);
         CHECK(store.frame_count() == 23);
         for (int i = 0; i < 3; ++i) CHECK(read_image_number(store.at_index(i).image) == 20 + i);
@@ -269,7 +276,8 @@ TEST_CASE("a video shorter than its table serves what it has") {
 TEST_CASE("a video longer than its table gives the frames of the table") {
     const TemporaryFolder folder;
     const std::filesystem::path path = copy_golden(folder, "avc1_mp4-gray");
-    std::filesystem::copy_file(path / "000000.mp4", path / "000002.mp4", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(path / "000000.mp4", path / "000002.mp4",
+                               std::filesystem::copy_options::overwrite_existing);
     StoreReader store(path);
     CHECK(store.frame_count() == 23);
     for (int i = 20; i < 23; ++i) CHECK(read_image_number(store.at_index(i).image) == i - 20);

@@ -58,7 +58,10 @@ TEST_CASE("every frame of a real video comes back from lossless formats exactly,
         int64_t wrong = 0;
         for (const int64_t i : shuffled()) {
             const Frame frame = store.at_index(i);
-            wrong += pixel_sha256(frame.image) != hashes[static_cast<size_t>(i)] || frame.time != times[static_cast<size_t>(i)] ? 1 : 0;
+            wrong += pixel_sha256(frame.image) != hashes[static_cast<size_t>(i)] ||
+                             frame.time != times[static_cast<size_t>(i)]
+                         ? 1
+                         : 0;
         }
         CHECK(wrong == 0);
     }

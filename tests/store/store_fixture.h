@@ -2,13 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 
-#include "base/error.h"
 #include "base/numbered_frames.h"
 #include "store/store_reader.h"
 #include "store/store_writer.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
@@ -20,8 +19,8 @@ inline double fixture_time(int64_t index) {
 }
 
 /// Writes `count` numbered frames (number = first_number + index) and closes the store.
-inline void write_numbered_store(const std::filesystem::path& path, const StoreWriterOptions& options, const ImageType& type,
-                                 int count, int64_t first_number = 0) {
+inline void write_numbered_store(const std::filesystem::path& path, const StoreWriterOptions& options,
+                                 const ImageType& type, int count, int64_t first_number = 0) {
     StoreWriter writer(path, options);
     for (int i = 0; i < count; ++i) writer.add(make_numbered_image(type, i), first_number + i, fixture_time(i));
     writer.close();
@@ -35,18 +34,6 @@ inline ImageType gray_type() {
 }
 inline ImageType color_type() {
     return {kFixtureHeight, kFixtureWidth, 3, CV_8U};
-}
-
-/// The code of the Error that `action` throws, and its text in `message`.
-template <typename Action>
-std::optional<ErrorCode> error_of(Action action, std::string* message = nullptr) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (message) *message = error.what();
-        return error.code();
-    }
-    return std::nullopt;
 }
 
 }  // namespace reelstore

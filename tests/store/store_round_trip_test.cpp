@@ -74,7 +74,8 @@ TEST_CASE("every format gives every frame back, by next, index, number and time"
                     const std::string name = std::to_string(cases++);
                     CAPTURE(format->info().name);
                     CAPTURE(type.text());
-                    write_numbered_store(folder / name, {.format = format->info().name, .chunk_frames = kChunkFrames}, type, kFrames, 1000);
+                    write_numbered_store(folder / name, {.format = format->info().name, .chunk_frames = kChunkFrames},
+                                         type, kFrames, 1000);
                     check_access(folder / name, type);
                 }
             }
@@ -101,12 +102,14 @@ TEST_CASE("raw images with an encoding are kept raw and decoded when read") {
 TEST_CASE("a +color format decodes raw images as it writes them") {
     const TemporaryFolder folder;
     const ImageType raw{48, 64, 1, CV_8U};
-    write_numbered_store(folder / "color", {.format = "png+color", .chunk_frames = 7, .encoding = "cv_bayergr"}, raw, 10);
+    write_numbered_store(folder / "color", {.format = "png+color", .chunk_frames = 7, .encoding = "cv_bayergr"}, raw,
+                         10);
     StoreReader store(folder / "color");
     CHECK(store.metadata().encoding.empty());
     CHECK(store.image_type() == ImageType{48, 64, 3, CV_8U});
     for (int i = 0; i < 10; ++i) {
-        CHECK(cv::norm(store.at_index(i).image, decode(*find_encoding("cv_bayergr"), make_numbered_image(raw, i)), cv::NORM_INF) == 0);
+        CHECK(cv::norm(store.at_index(i).image, decode(*find_encoding("cv_bayergr"), make_numbered_image(raw, i)),
+                       cv::NORM_INF) == 0);
     }
 }
 

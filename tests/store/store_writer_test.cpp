@@ -37,10 +37,12 @@ cv::Mat image(int number) {
 TEST_CASE("a store holds exactly the files of its layout") {
     const TemporaryFolder folder;
     write_numbered_store(folder / "png", {.format = "png", .chunk_frames = 2}, gray_type(), 3);
-    CHECK(files_below(folder / "png") == std::set<std::string>{"metadata.yaml", "index.sqlite", "000000/000000.png", "000000/000001.png",
-                                                               "000000/index.npz", "000001/000000.png", "000001/index.npz"});
+    CHECK(files_below(folder / "png") == std::set<std::string>{"metadata.yaml", "index.sqlite", "000000/000000.png",
+                                                               "000000/000001.png", "000000/index.npz",
+                                                               "000001/000000.png", "000001/index.npz"});
     write_numbered_store(folder / "mp4", {.format = "avc1/mp4", .chunk_frames = 2}, gray_type(), 4);
-    CHECK(files_below(folder / "mp4") == std::set<std::string>{"metadata.yaml", "index.sqlite", "000000.mp4", "000000.npz", "000001.mp4", "000001.npz"});
+    CHECK(files_below(folder / "mp4") == std::set<std::string>{"metadata.yaml", "index.sqlite", "000000.mp4",
+                                                               "000000.npz", "000001.mp4", "000001.npz"});
 }
 
 TEST_CASE("no stray file or folder appears at any moment of writing") {
@@ -54,9 +56,11 @@ TEST_CASE("no stray file or folder appears at any moment of writing") {
             writer.add_extra_data({{"i", i}});
             for (const auto& entry : std::filesystem::directory_iterator(path)) {
                 const std::string name = entry.path().filename().string();
-                // imgstore takes every folder of a folder store, and every file with the media's extension, for a chunk.
+                // imgstore takes every folder of a folder store, and every file with the media's extension, for a
+                // chunk.
                 if (entry.is_directory()) CHECK(name.find_first_not_of("0123456789") == std::string::npos);
-                if (entry.path().extension() == extension) CHECK(entry.path().stem().string().find_first_not_of("0123456789") == std::string::npos);
+                if (entry.path().extension() == extension)
+                    CHECK(entry.path().stem().string().find_first_not_of("0123456789") == std::string::npos);
             }
         }
         writer.close();
@@ -65,8 +69,10 @@ TEST_CASE("no stray file or folder appears at any moment of writing") {
 
 TEST_CASE("metadata.yaml and the npz follow imgstore's layout") {
     const TemporaryFolder folder;
-    write_numbered_store(folder / "s", {.format = "mjpeg/avi", .chunk_frames = 5, .metadata = "genotype: wt\nrig: 3\n", .time_zone = "Europe/Vienna"},
-                         {47, 63, 1, CV_8U}, 5);
+    write_numbered_store(
+        folder / "s",
+        {.format = "mjpeg/avi", .chunk_frames = 5, .metadata = "genotype: wt\nrig: 3\n", .time_zone = "Europe/Vienna"},
+        {47, 63, 1, CV_8U}, 5);
     const std::string text = read_text_file(folder / "s" / "metadata.yaml", 1 << 20);
     const Json root = parse_yaml(text, "metadata.yaml").value;
     const Json& store = root["__store"];
@@ -83,12 +89,14 @@ TEST_CASE("metadata.yaml and the npz follow imgstore's layout") {
     CHECK(store["uuid"].get<std::string>().size() == 32);
     CHECK(root["genotype"] == "wt");
     CHECK(root["rig"] == 3);
-    const bool quoted = text.find("created_utc: \"") != std::string::npos || text.find("created_utc: '") != std::string::npos;
+    const bool quoted =
+        text.find("created_utc: \"") != std::string::npos || text.find("created_utc: '") != std::string::npos;
     CHECK(quoted);
 
     const NpzReader npz(folder / "s" / "000000.npz");
-    CHECK(npz.names() == std::vector<std::string>{"frame_number", "frame_time", "extension", "imgshape", "imgdtype", "chunksize", "format", "class",
-                                                  "version", "encoding", "created_utc", "timezone_local", "uuid"});
+    CHECK(npz.names() == std::vector<std::string>{"frame_number", "frame_time", "extension", "imgshape", "imgdtype",
+                                                  "chunksize", "format", "class", "version", "encoding", "created_utc",
+                                                  "timezone_local", "uuid"});
     const auto header = [&](const char* name) {
         const std::vector<uint8_t> bytes = npz.member(name);
         return std::string(bytes.begin() + 10, bytes.begin() + 128);
@@ -114,9 +122,11 @@ TEST_CASE("the npz has the same members and types as imgstore's own") {
         }
         return list;
     };
-    write_numbered_store(folder / "npy", {.format = "npy", .chunk_frames = 10, .time_zone = "Etc/UTC"}, gray_type(), 10);
+    write_numbered_store(folder / "npy", {.format = "npy", .chunk_frames = 10, .time_zone = "Etc/UTC"}, gray_type(),
+                         10);
     CHECK(types(folder / "npy" / "000000" / "index.npz") == types(golden / "npy-gray" / "000000" / "index.npz"));
-    write_numbered_store(folder / "mp4", {.format = "avc1/mp4", .chunk_frames = 10, .time_zone = "Etc/UTC"}, gray_type(), 10);
+    write_numbered_store(folder / "mp4", {.format = "avc1/mp4", .chunk_frames = 10, .time_zone = "Etc/UTC"},
+                         gray_type(), 10);
     CHECK(types(folder / "mp4" / "000000.npz") == types(golden / "avc1_mp4-gray" / "000000.npz"));
 }
 
@@ -126,9 +136,11 @@ TEST_CASE("a frame of another size, type or channel count is refused and loses n
         const std::filesystem::path path = folder / (std::string(format) == "npy" ? "a" : "b");
         StoreWriter writer(path, {.format = format, .chunk_frames = 4});
         writer.add(image(0), 0, fixture_time(0));
-        for (const ImageType& type : {ImageType{48, 32, 1, CV_8U}, ImageType{24, 64, 1, CV_8U}, ImageType{48, 64, 1, CV_16U}, ImageType{48, 64, 3, CV_8U}}) {
+        for (const ImageType& type : {ImageType{48, 32, 1, CV_8U}, ImageType{24, 64, 1, CV_8U},
+                                      ImageType{48, 64, 1, CV_16U}, ImageType{48, 64, 3, CV_8U}}) {
             std::string message;
-            CHECK(error_of([&] { writer.add(make_numbered_image(type, 1), 1, fixture_time(1)); }, &message) == ErrorCode::wrong_type);
+            CHECK(error_of([&] { writer.add(make_numbered_image(type, 1), 1, fixture_time(1)); }, &message) ==
+                  ErrorCode::wrong_type);
             CHECK(message.find(type.text()) != std::string::npos);
         }
         CHECK(error_of([&] { writer.add(cv::Mat(), 1, fixture_time(1)); }) == ErrorCode::wrong_type);
@@ -143,7 +155,8 @@ TEST_CASE("a frame of another size, type or channel count is refused and loses n
 TEST_CASE("a time that is not finite is refused") {
     const TemporaryFolder folder;
     StoreWriter writer(folder / "s", {.format = "npy"});
-    for (const double time : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
+    for (const double time : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
+                              -std::numeric_limits<double>::infinity()}) {
         CHECK(error_of([&] { writer.add(image(0), 0, time); }) == ErrorCode::invalid_argument);
     }
     writer.add(image(0), 0, 0.0);
@@ -186,7 +199,11 @@ TEST_CASE("a type that the format cannot hold is refused with what could hold it
     const TemporaryFolder folder;
     std::string message;
     StoreWriter writer(folder / "s", {.format = "avc1/mp4"});
-    CHECK(error_of([&] { writer.add(make_numbered_image({48, 64, 1, CV_16U}, 0), 0, 0.0); }, &message) == ErrorCode::wrong_type);
+    CHECK(error_of(
+              [&] {
+                  writer.add(make_numbered_image({48, 64, 1, CV_16U}, 0), 0, 0.0);
+              },
+              &message) == ErrorCode::wrong_type);
     CHECK(message.find("npy") != std::string::npos);
 }
 
@@ -194,7 +211,8 @@ TEST_CASE("chunks end by frames, seconds or bytes") {
     const TemporaryFolder folder;
     write_numbered_store(folder / "frames", {.format = "npy", .chunk_frames = 4}, gray_type(), 10);
     CHECK(StoreReader(folder / "frames").chunks() == std::vector<int64_t>{0, 1, 2});
-    write_numbered_store(folder / "seconds", {.format = "npy", .chunk_seconds = 5 * kFixtureInterval - 0.001}, gray_type(), 10);
+    write_numbered_store(folder / "seconds", {.format = "npy", .chunk_seconds = 5 * kFixtureInterval - 0.001},
+                         gray_type(), 10);
     CHECK(StoreReader(folder / "seconds").chunks() == std::vector<int64_t>{0, 1});
     write_numbered_store(folder / "bytes", {.format = "npy", .chunk_bytes = uint64_t{3} * 48 * 64}, gray_type(), 10);
     StoreReader store(folder / "bytes");
@@ -252,7 +270,8 @@ TEST_CASE("committed frames can be read while the store is being written") {
         StoreReader store(path);
         CHECK_FALSE(store.closed());
         CHECK(store.frame_count() >= 80);
-        for (int64_t i = store.frame_count() - 1; i >= 0; i -= 3) CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+        for (int64_t i = store.frame_count() - 1; i >= 0; i -= 3)
+            CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
         writer.close();
         CHECK(StoreReader(path).frame_count() == 100);
     }
@@ -264,13 +283,19 @@ TEST_CASE("extra data are tied to the last frame, live and in the chunk's file")
     CHECK(error_of([&] { writer.add_extra_data({{"early", 1}}); }) == ErrorCode::invalid_argument);
     for (int i = 0; i < 10; ++i) {
         writer.add(image(i), 100 + i, fixture_time(i));
-        if (i % 2 == 0) writer.add_extra_data({{"temperature", i + 0.5}, {"label", "f" + std::to_string(i)}, {"nested", {{"list", {1, 2, i}}}}, {"text", "\u00e4\u2713"}});
+        if (i % 2 == 0)
+            writer.add_extra_data({{"temperature", i + 0.5},
+                                   {"label", "f" + std::to_string(i)},
+                                   {"nested", {{"list", {1, 2, i}}}},
+                                   {"text", "\u00e4\u2713"}});
     }
     writer.add_extra_data({{"second", true}});
     CHECK(error_of([&] { writer.add_extra_data({{"frame_time", 1}}); }) == ErrorCode::invalid_argument);
     CHECK(error_of([&] { writer.add_extra_data(Json::array({1, 2})); }) == ErrorCode::invalid_argument);
     CHECK(error_of([&] { writer.add_extra_data({{"text", "\xff\xfe"}}); }) == ErrorCode::invalid_argument);
-    CHECK(error_of([&] { writer.add_extra_data({{"text", std::string(size_t{17} << 20, 'x')}}); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([&] {
+              writer.add_extra_data({{"text", std::string(size_t{17} << 20, 'x')}});
+          }) == ErrorCode::invalid_argument);
     Json deep = 1;
     for (int i = 0; i < 70; ++i) deep = Json::array({deep});
     CHECK(error_of([&] { writer.add_extra_data({{"deep", deep}}); }) == ErrorCode::invalid_argument);
@@ -341,7 +366,8 @@ TEST_CASE("user metadata of any kind come back as they were given") {
 
 TEST_CASE("numbers may repeat, go down and be any 64-bit value; times may repeat and go back") {
     const TemporaryFolder folder;
-    const std::vector<int64_t> numbers = {5, 5, 4, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min(), 0, -1};
+    const std::vector<int64_t> numbers = {
+        5, 5, 4, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min(), 0, -1};
     const std::vector<double> times = {1, 1, 0.5, 1e300, -1e300, 5e-324, 2};
     StoreWriter writer(folder / "s", {.format = "npy", .chunk_frames = 3});
     for (size_t i = 0; i < numbers.size(); ++i) writer.add(image(static_cast<int>(i)), numbers[i], times[i]);

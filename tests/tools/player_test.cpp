@@ -20,7 +20,8 @@ std::vector<std::pair<int64_t, double>> play(Player& player, double until) {
 
 TEST_CASE("frames are shown by their recorded times") {
     const std::vector<double> times = {100, 100.1, 100.15, 100.55};
-    Player player(4, [&](int64_t i) { return times[static_cast<size_t>(i)]; }, std::nullopt);
+    Player player(
+        4, [&](int64_t i) { return times[static_cast<size_t>(i)]; }, std::nullopt);
     const auto shown = play(player, 2);
     REQUIRE(shown.size() == 4);
     for (size_t i = 0; i < 4; ++i) CHECK(shown[i].second == doctest::Approx(times[i] - 100).epsilon(0.02));
@@ -37,14 +38,16 @@ TEST_CASE("a fixed rate, and as fast as possible") {
 
 TEST_CASE("a hole in the recording is not sat through, and times that go back do not stop it") {
     const std::vector<double> times = {0, 1000, 999, 999.1};
-    Player player(4, [&](int64_t i) { return times[static_cast<size_t>(i)]; }, std::nullopt);
+    Player player(
+        4, [&](int64_t i) { return times[static_cast<size_t>(i)]; }, std::nullopt);
     const auto shown = play(player, 10);
     CHECK(shown.back().first == 3);
     CHECK(shown.back().second < 2.5);
 }
 
 TEST_CASE("keys pause, step and quit") {
-    Player player(3, [](int64_t) { return 0.0; }, 10.0);
+    Player player(
+        3, [](int64_t) { return 0.0; }, 10.0);
     CHECK(command_of_key(' ') == ViewCommand::toggle_pause);
     CHECK(command_of_key(27) == ViewCommand::quit);
     CHECK(command_of_key('q') == ViewCommand::quit);
@@ -75,5 +78,7 @@ TEST_CASE("keys pause, step and quit") {
 }
 
 TEST_CASE("an empty store is finished at once") {
-    CHECK(Player(0, [](int64_t) { return 0.0; }, std::nullopt).finished());
+    CHECK(Player(
+              0, [](int64_t) { return 0.0; }, std::nullopt)
+              .finished());
 }

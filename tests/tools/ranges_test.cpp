@@ -32,7 +32,8 @@ TEST_CASE("ranges of indices are half open and count from the end where negative
     CHECK(indices("5:5", 10).empty());
     CHECK(indices("7:3", 10).empty());
     CHECK(indices(":", 0).empty());
-    for (const char* text : {"", "a:b", "1:2:0", "1:2:-1", "1:2:3:4", "10", "-11", "1.5:2", "1 :2"}) CHECK_THROWS_AS(parse_index_range(text, 10), UsageError);
+    for (const char* text : {"", "a:b", "1:2:0", "1:2:-1", "1:2:3:4", "10", "-11", "1.5:2", "1 :2"})
+        CHECK_THROWS_AS(parse_index_range(text, 10), UsageError);
 }
 
 TEST_CASE("ranges of numbers and times") {
@@ -54,5 +55,6 @@ TEST_CASE("ranges of numbers and times") {
     CHECK(parse_bytes("1.5G") == 1500000000);
     CHECK(parse_bytes("2m") == 2000000);
     for (const char* text : {"", "0", "-5", "5X", "5MB", "G", "1e30"}) CHECK_THROWS_AS(parse_bytes(text), UsageError);
-    for (const char* text : {"", "noon", "nan", "inf", "2020-13-01T00:00:00"}) CHECK_THROWS_AS(parse_time(text), UsageError);
+    for (const char* text : {"", "noon", "nan", "inf", "2020-13-01T00:00:00"})
+        CHECK_THROWS_AS(parse_time(text), UsageError);
 }

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "store/align.h"
 #include "tools/console.h"
@@ -21,9 +21,13 @@ public:
     }
     void declare(CLI::App& app) override {
         app.add_option("STORE", paths_, "two or more stores")->required()->expected(2, 1000);
-        app.add_option("--policy", policy_, "where a store has no frame: drop the row, hold its last frame, or black (default drop)");
-        CLI::Option* time = app.add_flag("--time", by_time_, "match by time instead of by number; rows follow the first store");
-        app.add_option("--tolerance", tolerance_, "seconds between frames that still match (default 0.02)")->needs(time)->check(CLI::NonNegativeNumber);
+        app.add_option("--policy", policy_,
+                       "where a store has no frame: drop the row, hold its last frame, or black (default drop)");
+        CLI::Option* time =
+            app.add_flag("--time", by_time_, "match by time instead of by number; rows follow the first store");
+        app.add_option("--tolerance", tolerance_, "seconds between frames that still match (default 0.02)")
+            ->needs(time)
+            ->check(CLI::NonNegativeNumber);
         app.add_flag("--json", json_, "one JSON object a line");
     }
     int run() override {
@@ -55,7 +59,8 @@ private:
             for (size_t i = 0; i < row.frames.size(); ++i) {
                 const auto& frame = row.frames[i];
                 if (frame) {
-                    fmt::print(",{},{},{},{}", frame->index, frame->number, exact_text(frame->time), row.held[i] ? 1 : 0);
+                    fmt::print(",{},{},{},{}", frame->index, frame->number, exact_text(frame->time),
+                               row.held[i] ? 1 : 0);
                 } else {
                     fmt::print(",,,,");
                 }

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 
@@ -40,7 +40,8 @@ public:
 
 private:
     /// Every record with the frame it belongs to.
-    static void visit(const StoreReader& store, const IndexRange& range, const std::function<void(const Json&)>& print) {
+    static void visit(const StoreReader& store, const IndexRange& range,
+                      const std::function<void(const Json&)>& print) {
         store.visit_extra_data(range.first, range.last, [&](const ExtraRecord& record) {
             if ((record.frame_index - range.first) % range.step != 0) return true;
             Json line = record.data;
@@ -60,7 +61,9 @@ private:
                 if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
             }
         });
-        const auto print_line = [](const std::vector<std::string>& fields) { fmt::print("{}\n", fmt::join(fields, ",")); };
+        const auto print_line = [](const std::vector<std::string>& fields) {
+            fmt::print("{}\n", fmt::join(fields, ","));
+        };
         std::vector<std::string> fields;
         for (const std::string& column : columns) fields.push_back(csv_field(column));
         print_line(fields);

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <fstream>
 
@@ -24,8 +24,8 @@ bool is_pattern(const std::string& output) {
     return std::filesystem::path(output).filename().string().find('{') != std::string::npos;
 }
 
-/// Where the list of extracted frames goes: beside the file or folder; for a pattern beside its folder, or in the working
-/// folder under the pattern's own beginning.
+/// Where the list of extracted frames goes: beside the file or folder; for a pattern beside its folder, or in the
+/// working folder under the pattern's own beginning.
 std::filesystem::path list_path(const std::string& output) {
     std::filesystem::path path = output;
     if (!path.has_filename()) path = path.parent_path();
@@ -77,14 +77,18 @@ public:
     }
     void declare(CLI::App& app) override {
         app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
-        app.add_option("OUT", output_, "folder/, pattern such as 'out/frame_{:06d}.png', or file (.mp4 .mkv .avi .mov .npy ...)")->required();
+        app.add_option("OUT", output_,
+                       "folder/, pattern such as 'out/frame_{:06d}.png', or file (.mp4 .mkv .avi .mov .npy ...)")
+            ->required();
         CLI::Option_group* which = app.add_option_group("which frames (one of these; all if none)");
         which->add_option("--index", index_, "places in the store A:B[:STEP]; negative values count from the end");
         which->add_option("--number", number_, "the camera's numbers A:B");
         which->add_option("--time", time_, "times T0..T1, in seconds or as dates (UTC unless they name a zone)");
         which->require_option(0, 1);
-        app.add_option("--fps", frame_rate_, "frame rate of a video (default: the recording's)")->check(CLI::PositiveNumber);
-        app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")->allow_extra_args(false);
+        app.add_option("--fps", frame_rate_, "frame rate of a video (default: the recording's)")
+            ->check(CLI::PositiveNumber);
+        app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")
+            ->allow_extra_args(false);
         app.add_option("--filter", filters_, "filters, comma separated (gray, color; see `store formats`)");
         app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
         app.add_flag("--force", force_, "replace the output");
@@ -101,7 +105,8 @@ public:
         const std::filesystem::path list = list_path(output_);
         // Folders are never replaced, as they may hold anything; the sink refuses one whose files are in the way.
         std::optional<ReplacedOutput> replaced;
-        if (!is_pattern(output_) && file_system().status(output_).kind != FileKind::folder) replaced.emplace(output_, force_);
+        if (!is_pattern(output_) && file_system().status(output_).kind != FileKind::folder)
+            replaced.emplace(output_, force_);
         ReplacedOutput replaced_list(list, force_);
         try {
             int code = extract(frames, filters, options, list);
@@ -127,7 +132,9 @@ private:
         PipelineOptions pipeline;
         pipeline.keep_numbers = true;
         pipeline.skip_damaged = true;
-        pipeline.progress = [&](const PipelineProgress& progress) { bar.update(progress.frames_written, progress.frames_expected); };
+        pipeline.progress = [&](const PipelineProgress& progress) {
+            bar.update(progress.frames_written, progress.frames_expected);
+        };
         const PipelineResult result = run_pipeline(frames, filters, listing, pipeline, interrupt.token());
         return report(result);
     }
@@ -135,10 +142,12 @@ private:
     SelectedFrames select(StoreReader& store) const {
         const int64_t all = store.frame_count();
         if (!number_.empty()) {
-            return {store, 0, all, 1, [range = parse_number_range(number_)](const FrameRow& row) { return range.contains(row.number); }};
+            return {store, 0, all, 1,
+                    [range = parse_number_range(number_)](const FrameRow& row) { return range.contains(row.number); }};
         }
         if (!time_.empty()) {
-            return {store, 0, all, 1, [range = parse_time_range(time_)](const FrameRow& row) { return range.contains(row.time); }};
+            return {store, 0, all, 1,
+                    [range = parse_time_range(time_)](const FrameRow& row) { return range.contains(row.time); }};
         }
         const IndexRange range = parse_index_range(index_.empty() ? ":" : index_, all);
         return {store, range.first, range.last, range.step};
@@ -151,10 +160,12 @@ private:
     int report(const PipelineResult& result) const {
         fmt::print(stderr, "{} frames written to {}\n", result.frames_written, output_);
         if (result.frames_damaged > 0) {
-            fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", result.frames_damaged, result.first_damage);
+            fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", result.frames_damaged,
+                       result.first_damage);
         }
         if (result.cancelled) return kExitInterrupted;
-        if (result.frames_written == 0 && result.frames_damaged == 0) throw Error(ErrorCode::not_found, "no frame was selected");
+        if (result.frames_written == 0 && result.frames_damaged == 0)
+            throw Error(ErrorCode::not_found, "no frame was selected");
         return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
     }
 

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "codecs/camera.h"
 #include "codecs/encoding.h"
@@ -14,7 +14,8 @@ namespace {
 
 Json options_json(const std::vector<CodecOptionInfo>& options) {
     Json list = Json::array();
-    for (const CodecOptionInfo& option : options) list.push_back({{"name", option.name}, {"default", option.default_value}, {"help", option.help}});
+    for (const CodecOptionInfo& option : options)
+        list.push_back({{"name", option.name}, {"default", option.default_value}, {"help", option.help}});
     return list;
 }
 
@@ -27,28 +28,44 @@ Json everything() {
     all["chunk_formats"] = Json::array();
     for (const auto& format : chunk_formats()) {
         const ChunkFormatInfo& info = format->info();
-        all["chunk_formats"].push_back({{"name", info.name}, {"aliases", info.aliases}, {"kind", info.kind == ChunkKind::folder ? "folder" : "file"},
-                                        {"extension", info.extension}, {"read", true}, {"write", info.unavailable.empty()}, {"lossless", info.lossless},
-                                        {"types", info.types}, {"chunk_frames", info.default_chunk_frames}, {"unavailable", text_or_null(info.unavailable)},
+        all["chunk_formats"].push_back({{"name", info.name},
+                                        {"aliases", info.aliases},
+                                        {"kind", info.kind == ChunkKind::folder ? "folder" : "file"},
+                                        {"extension", info.extension},
+                                        {"read", true},
+                                        {"write", info.unavailable.empty()},
+                                        {"lossless", info.lossless},
+                                        {"types", info.types},
+                                        {"chunk_frames", info.default_chunk_frames},
+                                        {"unavailable", text_or_null(info.unavailable)},
                                         {"options", options_json(info.options)}});
     }
     all["file_formats"] = Json::array();
     for (const auto& format : file_formats()) {
         const FileFormatInfo& info = format->info();
-        all["file_formats"].push_back({{"name", info.name}, {"extensions", info.extensions}, {"read", info.reads}, {"write", info.writes},
-                                       {"lossless", info.lossless}, {"types", info.types}, {"unavailable", text_or_null(info.unavailable)},
+        all["file_formats"].push_back({{"name", info.name},
+                                       {"extensions", info.extensions},
+                                       {"read", info.reads},
+                                       {"write", info.writes},
+                                       {"lossless", info.lossless},
+                                       {"types", info.types},
+                                       {"unavailable", text_or_null(info.unavailable)},
                                        {"options", options_json(info.options)}});
     }
     all["cameras"] = Json::array();
     for (const auto& driver : camera_drivers()) {
         Json found = Json::array();
         for (const CameraInfo& camera : driver->list()) found.push_back({{"id", camera.id}, {"name", camera.name}});
-        all["cameras"].push_back({{"name", driver->name()}, {"read", driver->unavailable().empty()}, {"unavailable", text_or_null(driver->unavailable())}, {"found", found}});
+        all["cameras"].push_back({{"name", driver->name()},
+                                  {"read", driver->unavailable().empty()},
+                                  {"unavailable", text_or_null(driver->unavailable())},
+                                  {"found", found}});
     }
     all["filters"] = Json::array();
     for (const FilterInfo& filter : filters()) all["filters"].push_back({{"name", filter.name}, {"help", filter.help}});
     all["encodings"] = Json::array();
-    for (const Encoding& encoding : encodings()) all["encodings"].push_back({{"name", encoding.name}, {"decodes", encoding.raw_type}});
+    for (const Encoding& encoding : encodings())
+        all["encodings"].push_back({{"name", encoding.name}, {"decodes", encoding.raw_type}});
     return all;
 }
 
@@ -58,31 +75,42 @@ std::string yes(const Json& value) {
 
 void print_options(const Json& options) {
     for (const Json& option : options) {
-        fmt::print("      --set {}={}  {}\n", option["name"].get<std::string>(), option["default"].get<std::string>(), option["help"].get<std::string>());
+        fmt::print("      --set {}={}  {}\n", option["name"].get<std::string>(), option["default"].get<std::string>(),
+                   option["help"].get<std::string>());
     }
 }
 
 void print_tables(const Json& all, bool options) {
-    fmt::print("Chunk formats (store save --format NAME)\n  {:<12} {:<5} {:<5} {:<8} types\n", "name", "read", "write", "lossless");
+    fmt::print("Chunk formats (store save --format NAME)\n  {:<12} {:<5} {:<5} {:<8} types\n", "name", "read", "write",
+               "lossless");
     for (const Json& format : all["chunk_formats"]) {
-        fmt::print("  {:<12} {:<5} {:<5} {:<8} {}\n", format["name"].get<std::string>(), yes(format["read"]), yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>());
-        if (!format["unavailable"].is_null()) fmt::print("      cannot be written: {}\n", format["unavailable"].get<std::string>());
+        fmt::print("  {:<12} {:<5} {:<5} {:<8} {}\n", format["name"].get<std::string>(), yes(format["read"]),
+                   yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>());
+        if (!format["unavailable"].is_null())
+            fmt::print("      cannot be written: {}\n", format["unavailable"].get<std::string>());
         if (options) print_options(format["options"]);
     }
-    fmt::print("\nFiles (as a source of `store save`, as an output of `store extract`)\n  {:<12} {:<5} {:<5} {:<8} types\n", "name", "read", "write", "lossless");
+    fmt::print(
+        "\nFiles (as a source of `store save`, as an output of `store extract`)\n  {:<12} {:<5} {:<5} {:<8} types\n",
+        "name", "read", "write", "lossless");
     for (const Json& format : all["file_formats"]) {
         std::string extensions;
         for (const Json& extension : format["extensions"]) extensions += " " + extension.get<std::string>();
-        fmt::print("  {:<12} {:<5} {:<5} {:<8} {};{}\n", format["name"].get<std::string>(), yes(format["read"]), yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>(), extensions);
+        fmt::print("  {:<12} {:<5} {:<5} {:<8} {};{}\n", format["name"].get<std::string>(), yes(format["read"]),
+                   yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>(), extensions);
         if (options) print_options(format["options"]);
     }
     fmt::print("\nCameras\n");
     for (const Json& driver : all["cameras"]) {
-        fmt::print("  {:<12} {}\n", driver["name"].get<std::string>(), driver["unavailable"].is_null() ? fmt::format("{} found", driver["found"].size()) : driver["unavailable"].get<std::string>());
-        for (const Json& camera : driver["found"]) fmt::print("      {}  {}\n", camera["id"].get<std::string>(), camera["name"].get<std::string>());
+        fmt::print("  {:<12} {}\n", driver["name"].get<std::string>(),
+                   driver["unavailable"].is_null() ? fmt::format("{} found", driver["found"].size())
+                                                   : driver["unavailable"].get<std::string>());
+        for (const Json& camera : driver["found"])
+            fmt::print("      {}  {}\n", camera["id"].get<std::string>(), camera["name"].get<std::string>());
     }
     fmt::print("\nFilters (--filter NAME,NAME)\n");
-    for (const Json& filter : all["filters"]) fmt::print("  {:<12} {}\n", filter["name"].get<std::string>(), filter["help"].get<std::string>());
+    for (const Json& filter : all["filters"])
+        fmt::print("  {:<12} {}\n", filter["name"].get<std::string>(), filter["help"].get<std::string>());
     fmt::print("\nEncodings (store save --encoding NAME)\n ");
     for (const Json& encoding : all["encodings"]) fmt::print(" {}", encoding["name"].get<std::string>());
     fmt::print("\n");
@@ -91,8 +119,12 @@ void print_tables(const Json& all, bool options) {
 class FormatsVerb : public Verb {
 public:
     std::string name() const override { return "formats"; }
-    std::string summary() const override { return "what this build reads and writes: formats, cameras, filters, encodings"; }
-    std::string examples() const override { return "  store formats\n  store formats --options\n  store formats --json\n"; }
+    std::string summary() const override {
+        return "what this build reads and writes: formats, cameras, filters, encodings";
+    }
+    std::string examples() const override {
+        return "  store formats\n  store formats --options\n  store formats --json\n";
+    }
     void declare(CLI::App& app) override {
         app.add_flag("--options", options_, "also the options of every format, for --set");
         app.add_flag("--json", json_, "one JSON object on stdout");

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "store/store_reader.h"
 #include "tools/console.h"
@@ -14,7 +14,9 @@ namespace {
 class FramesVerb : public Verb {
 public:
     std::string name() const override { return "frames"; }
-    std::string summary() const override { return "the frame table: index, number, time, chunk and position of every frame"; }
+    std::string summary() const override {
+        return "the frame table: index, number, time, chunk and position of every frame";
+    }
     std::string examples() const override {
         return "  store frames mystore --csv > frames.csv\n  store frames mystore --index -10: --json\n";
     }
@@ -29,7 +31,8 @@ public:
         print_notes(store.warnings());
         const IndexRange range = parse_index_range(range_, store.frame_count());
         if (csv_) fmt::print("index,number,time,chunk,position\n");
-        if (!json_ && !csv_) fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
+        if (!json_ && !csv_)
+            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
         store.visit_rows(range.first, range.last, [&](const FrameRow& row) {
             if ((row.index - range.first) % range.step == 0) print(row);
             return true;
@@ -44,7 +47,8 @@ private:
         } else if (csv_) {
             fmt::print("{},{},{},{},{}\n", row.index, row.number, exact_text(row.time), row.chunk, row.position);
         } else {
-            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", row.index, row.number, exact_text(row.time), row.chunk, row.position);
+            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", row.index, row.number, exact_text(row.time), row.chunk,
+                       row.position);
         }
     }
 

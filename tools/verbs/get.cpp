@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 
@@ -29,7 +29,9 @@ std::vector<uint8_t> file_bytes(const cv::Mat& image, const std::string& extensi
     if (extension == ".npy") return npy_from_image(image);
     if (extension == ".raw") return raw_bytes(image);
     const ImageFolderFormat* format = find_image_format(extension);
-    if (!format) throw UsageError(fmt::format("no image is written as \"{}\"; known are .png .npy .jpg .tif .bmp .ppm .pgm .raw", extension));
+    if (!format)
+        throw UsageError(
+            fmt::format("no image is written as \"{}\"; known are .png .npy .jpg .tif .bmp .ppm .pgm .raw", extension));
     // Without this, OpenCV would reduce 16-bit and float pixels to 8 bits and say nothing.
     if (const auto reason = format->refuses(ImageType::of(image))) throw Error(ErrorCode::wrong_type, *reason);
     return format->kind().encode(image, {});
@@ -49,9 +51,11 @@ public:
         CLI::Option_group* which = app.add_option_group("which frame (one of these)");
         which->add_option("--index", index_, "place in the store; negative values count from the end");
         which->add_option("--number", number_, "the camera's number");
-        which->add_option("--time", time_, "seconds, or a date such as 2026-11-20T09:21:30 (UTC unless it names a zone)");
+        which->add_option("--time", time_,
+                          "seconds, or a date such as 2026-11-20T09:21:30 (UTC unless it names a zone)");
         which->require_option(1);
-        app.add_option("--match", match_, "exact, nearest, previous or next (default: exact for numbers, nearest for times)");
+        app.add_option("--match", match_,
+                       "exact, nearest, previous or next (default: exact for numbers, nearest for times)");
         app.add_option("-o,--output", output_, "file to write (.png .npy .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
         app.add_option("--as", as_, "kind of file for stdout: png, npy, jpg, tif, raw (default png)");
         app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
@@ -67,10 +71,13 @@ public:
             return kExitFailed;
         }
         const Frame frame = store.at_index(row->index);
-        if (!output_.empty() && output_ != "-" && lies_in(output_, store.folder())) throw UsageError("the output lies in the store itself");
+        if (!output_.empty() && output_ != "-" && lies_in(output_, store.folder()))
+            throw UsageError("the output lies in the store itself");
         if (!output_.empty()) write(frame);
         if (json_) print_json(frame);
-        if (output_.empty() && !json_) fmt::print("index {} number {} time {}: {}\n", frame.index, frame.number, exact_text(frame.time), ImageType::of(frame.image).text());
+        if (output_.empty() && !json_)
+            fmt::print("index {} number {} time {}: {}\n", frame.index, frame.number, exact_text(frame.time),
+                       ImageType::of(frame.image).text());
         return kExitDone;
     }
 
@@ -80,7 +87,8 @@ private:
             const int64_t index = parse_integer(index_, "frame index");
             return store.row(index < 0 ? index + store.frame_count() : index);
         }
-        if (!number_.empty()) return store.find_number(parse_integer(number_, "frame number"), parse_match(match_, Match::exact));
+        if (!number_.empty())
+            return store.find_number(parse_integer(number_, "frame number"), parse_match(match_, Match::exact));
         return store.find_time(parse_time(time_), parse_match(match_, Match::nearest));
     }
 
@@ -89,10 +97,14 @@ private:
         const auto numbers = store.number_range();
         const auto times = store.time_range();
         if (!numbers) return "the store has no frames";
-        if (!index_.empty()) return fmt::format("there is no frame {}; the frames are 0 to {}", index_, store.frame_count() - 1);
-        if (!number_.empty()) return fmt::format("no frame matches the number {}; the numbers are {} to {} (try --match nearest)", number_, numbers->first, numbers->second);
+        if (!index_.empty())
+            return fmt::format("there is no frame {}; the frames are 0 to {}", index_, store.frame_count() - 1);
+        if (!number_.empty())
+            return fmt::format("no frame matches the number {}; the numbers are {} to {} (try --match nearest)",
+                               number_, numbers->first, numbers->second);
         if (!times) return "the frames have no times";
-        return fmt::format("no frame matches the time {}; the times are {} to {} (try --match nearest)", time_, exact_text(times->first), exact_text(times->second));
+        return fmt::format("no frame matches the time {}; the times are {} to {} (try --match nearest)", time_,
+                           exact_text(times->first), exact_text(times->second));
     }
 
     void write(const Frame& frame) const {
@@ -101,7 +113,8 @@ private:
         const std::string extension = to_stdout ? "." + as_ : std::filesystem::path(output_).extension().string();
         const std::vector<uint8_t> bytes = file_bytes(frame.image, extension);
         if (to_stdout) {
-            if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) throw Error(ErrorCode::io, "cannot write to stdout");
+            if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
+                throw Error(ErrorCode::io, "cannot write to stdout");
             return;
         }
         if (file_system().status(output_).kind != FileKind::missing && !force_) {

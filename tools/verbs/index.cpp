@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "store/maintenance.h"
 #include "tools/console.h"
@@ -14,7 +14,9 @@ public:
     std::string name() const override { return "index"; }
     std::string summary() const override { return "build index.sqlite anew from the chunks"; }
     std::string examples() const override { return "  store index old_imgstore_recording\n"; }
-    void declare(CLI::App& app) override { app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required(); }
+    void declare(CLI::App& app) override {
+        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+    }
     int run() override {
         ProgressBar bar("indexing chunks");
         const IndexResult result = build_index(store_, [&](int64_t done, int64_t all) { bar.update(done, all); });

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "store/maintenance.h"
 #include "tools/console.h"
@@ -16,11 +16,14 @@ public:
     std::string examples() const override {
         return "  store renumber mystore      (numbers 97 98 99 0 1 2 become -3 -2 -1 0 1 2)\n";
     }
-    void declare(CLI::App& app) override { app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required(); }
+    void declare(CLI::App& app) override {
+        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+    }
     int run() override {
         ProgressBar bar("renumbering chunks");
         const RenumberResult result = renumber(store_, [&](int64_t done, int64_t all) { bar.update(done, all); });
-        fmt::print(stderr, "frame {} has the number 0; {} frames before it renumbered\n", result.zero_index, result.frames_changed);
+        fmt::print(stderr, "frame {} has the number 0; {} frames before it renumbered\n", result.zero_index,
+                   result.frames_changed);
         return kExitDone;
     }
 

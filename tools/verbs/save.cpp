@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cmath>
 #include <limits>
@@ -10,8 +10,8 @@
 #include "base/pipeline.h"
 #include "base/yaml.h"
 #include "filters/filter_table.h"
-#include "store/open_source.h"
 #include "store/layout.h"
+#include "store/open_source.h"
 #include "store/store_reader.h"
 #include "store/store_writer.h"
 #include "tools/codec_options.h"
@@ -37,14 +37,17 @@ public:
             kind_ = Kind::rate;
             char* end = nullptr;
             rate_ = std::strtod(text.c_str() + 4, &end);
-            if (*end != '\0' || !(rate_ > 0) || !std::isfinite(rate_)) throw UsageError("--time fps:N needs a rate above 0, not \"" + text + "\"");
+            if (*end != '\0' || !(rate_ > 0) || !std::isfinite(rate_))
+                throw UsageError("--time fps:N needs a rate above 0, not \"" + text + "\"");
             start_ = now_utc();
         } else if (text != "source") {
             throw UsageError("--time must be source, now or fps:N, not \"" + text + "\"");
         } else if (!source.has_times) {
             kind_ = Kind::rate;
             rate_ = source.frame_rate.value_or(kAssumedFrameRate);
-            print_note(fmt::format("{} has no times of its own; taken to be {:g} frames a second from 0 (--time fps:N or now)", source.name, rate_));
+            print_note(
+                fmt::format("{} has no times of its own; taken to be {:g} frames a second from 0 (--time fps:N or now)",
+                            source.name, rate_));
         } else if (!source.times_are_absolute && source.creation_time) {
             start_ = *source.creation_time;
         }
@@ -52,9 +55,12 @@ public:
 
     double operator()(const Frame& frame) {
         switch (kind_) {
-            case Kind::now: return now_utc();
-            case Kind::rate: return start_ + static_cast<double>(count_++) / rate_;
-            case Kind::source: break;
+            case Kind::now:
+                return now_utc();
+            case Kind::rate:
+                return start_ + static_cast<double>(count_++) / rate_;
+            case Kind::source:
+                break;
         }
         return start_ + frame.time;
     }
@@ -70,17 +76,24 @@ private:
 class SaveVerb : public Verb {
 public:
     std::string name() const override { return "save"; }
-    std::string summary() const override { return "record a video, a folder of images, a store or a camera into a new store"; }
+    std::string summary() const override {
+        return "record a video, a folder of images, a store or a camera into a new store";
+    }
     std::string examples() const override {
         return "  store save video.avi mystore\n"
                "  store save mystore copy --format png --start 100 --frames 50\n"
                "  store save images/ mystore --format npy --time fps:30\n"
-               "  store save --source 0 mystore --format mjpeg/avi --chunk-frames 3000      (first camera, until Ctrl-C)\n"
+               "  store save --source 0 mystore --format mjpeg/avi --chunk-frames 3000      (first camera, until "
+               "Ctrl-C)\n"
                "  store save video.mp4 mystore --set crf=15 --set gop=30 --meta genotype=wt --meta rig=3\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("PATHS", paths_, "[SOURCE] STORE: what to record, and the new store")->required()->expected(1, 2);
-        app.add_option("--source", source_, "what to record: a file, a folder, a store or a camera (0, /dev/video0); left out: the first camera");
+        app.add_option("PATHS", paths_, "[SOURCE] STORE: what to record, and the new store")
+            ->required()
+            ->expected(1, 2);
+        app.add_option(
+            "--source", source_,
+            "what to record: a file, a folder, a store or a camera (0, /dev/video0); left out: the first camera");
         app.add_option("--format", options_.format, "chunk format (default avc1/mp4; `store formats` lists them)");
         app.add_option("--encoding", options_.encoding, "the images are raw in this layout (cv_bayerbg...)");
         app.add_option("--chunk-frames", chunk_frames_, "frames in a chunk")->check(CLI::PositiveNumber);
@@ -89,13 +102,21 @@ public:
         app.add_option("--start", pipeline_.start, "first frame to record (default 0)")->check(CLI::NonNegativeNumber);
         app.add_option("--frames", frames_, "frames to record at most")->check(CLI::NonNegativeNumber);
         app.add_option("--step", pipeline_.step, "record every n-th frame (default 1)")->check(CLI::PositiveNumber);
-        app.add_option("--time", time_, "times of the saved frames: source (default; from 0 at 25 a second if it has none), now, or fps:N (N saved frames a second from now)");
+        app.add_option("--time", time_,
+                       "times of the saved frames: source (default; from 0 at 25 a second if it has none), now, or "
+                       "fps:N (N saved frames a second from now)");
         app.add_flag("--realtime", pipeline_.realtime, "pace a file by its own times, as a camera would");
-        app.add_flag("--raw", raw_, "take the raw images of a store with an encoding (Bayer...) and keep that encoding");
+        app.add_flag("--raw", raw_,
+                     "take the raw images of a store with an encoding (Bayer...) and keep that encoding");
         app.add_flag("--gray", gray_, "record in gray");
         app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
-        app.add_option("--meta", user_, "KEY=VALUE of your own, kept in metadata.yaml; VALUE is YAML, so write 'id=\"007\"' for text of digits")->allow_extra_args(false);
-        app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, gop=30; `store formats --options` lists them)")->allow_extra_args(false);
+        app.add_option(
+               "--meta", user_,
+               "KEY=VALUE of your own, kept in metadata.yaml; VALUE is YAML, so write 'id=\"007\"' for text of digits")
+            ->allow_extra_args(false);
+        app.add_option("--set", codec_,
+                       "codec option NAME=VALUE (crf=18, gop=30; `store formats --options` lists them)")
+            ->allow_extra_args(false);
         app.add_flag("--force", force_, "replace a store of this name");
     }
     int run() override {
@@ -104,11 +125,14 @@ public:
         const std::string store = paths_.back();
         const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_}, raw_);
         TimeRule time(time_, source->info());
-        if (pipeline_.realtime && !source->info().has_times) throw UsageError("--realtime needs a source with times of its own");
+        if (pipeline_.realtime && !source->info().has_times)
+            throw UsageError("--realtime needs a source with times of its own");
         fill_options(*source);
-        std::vector<std::unique_ptr<Filter>> filters = make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
+        std::vector<std::unique_ptr<Filter>> filters =
+            make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         check_store_options(options_);
-        if (force_ && !source_name.empty() && lies_in(source_name, store)) throw UsageError("the source lies in the store that would be replaced");
+        if (force_ && !source_name.empty() && lies_in(source_name, store))
+            throw UsageError("the source lies in the store that would be replaced");
         if (force_ && file_system().status(store).kind != FileKind::missing && !is_store(store)) {
             throw Error(ErrorCode::already_exists, {store, {}, {}}, "is not a store; --force only replaces stores");
         }
@@ -130,19 +154,22 @@ public:
     }
 
 private:
-    int record(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, StoreWriter& writer, TimeRule& time) {
+    int record(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, StoreWriter& writer,
+               TimeRule& time) {
         const InterruptGuard interrupt;
         ProgressBar bar("saving");
         pipeline_.keep_numbers = source.info().has_numbers;
         pipeline_.time = [&](const Frame& frame) { return time(frame); };
-        pipeline_.progress = [&](const PipelineProgress& progress) { bar.update(progress.frames_written, progress.frames_expected); };
+        pipeline_.progress = [&](const PipelineProgress& progress) {
+            bar.update(progress.frames_written, progress.frames_expected);
+        };
         const PipelineResult result = run_pipeline(source, filters, writer, pipeline_, interrupt.token());
         fmt::print(stderr, "{} frames saved to {}\n", result.frames_written, paths_.back());
         return result.cancelled ? kExitInterrupted : kExitDone;
     }
 
-    /// After a failure or an interruption: the frames recorded so far stay, and so does the store that was to be replaced. A
-    /// store without any frame is of no use to anybody.
+    /// After a failure or an interruption: the frames recorded so far stay, and so does the store that was to be
+    /// replaced. A store without any frame is of no use to anybody.
     static void keep_what_there_is(const std::string& store, int64_t frames, ReplacedOutput& replaced) {
         if (frames > 0) {
             fmt::print(stderr, "the {} frames recorded so far are in {}\n", frames, store);

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <unistd.h>
 
@@ -82,12 +82,15 @@ void check(Outcome& outcome, const Case& test, const std::optional<Frame>& frame
     if (!frame) return outcome.problem(fmt::format("{}: frame {} is missing", access, index));
     const std::optional<int> seen = read_image_number(frame->image);
     if (seen != static_cast<int>(index)) {
-        return outcome.problem(fmt::format("{}: frame {} shows the number {}", access, index, seen ? std::to_string(*seen) : "none"));
+        return outcome.problem(
+            fmt::format("{}: frame {} shows the number {}", access, index, seen ? std::to_string(*seen) : "none"));
     }
     if (frame->index != index || frame->number != kFirstNumber + index) {
-        return outcome.problem(fmt::format("{}: frame {} came back as index {}, number {}", access, index, frame->index, frame->number));
+        return outcome.problem(
+            fmt::format("{}: frame {} came back as index {}, number {}", access, index, frame->index, frame->number));
     }
-    if (test.format->info().lossless && cv::norm(frame->image, make_numbered_image(test.type, static_cast<int>(index)), cv::NORM_INF) != 0) {
+    if (test.format->info().lossless &&
+        cv::norm(frame->image, make_numbered_image(test.type, static_cast<int>(index)), cv::NORM_INF) != 0) {
         outcome.problem(fmt::format("{}: the pixels of frame {} changed", access, index));
     }
 }
@@ -97,7 +100,8 @@ Outcome run_case(const Case& test, const std::filesystem::path& folder, int fram
     const double start = now_monotonic();
     try {
         StoreWriter writer(folder, {.format = test.format->info().name, .chunk_frames = kChunkFrames});
-        for (int i = 0; i < frames; ++i) writer.add(make_numbered_image(test.type, i), kFirstNumber + i, kFirstTime + i * kInterval);
+        for (int i = 0; i < frames; ++i)
+            writer.add(make_numbered_image(test.type, i), kFirstNumber + i, kFirstTime + i * kInterval);
         writer.close();
 
         StoreReader store(folder);
@@ -123,7 +127,9 @@ Outcome run_case(const Case& test, const std::filesystem::path& folder, int fram
 class SelftestVerb : public Verb {
 public:
     std::string name() const override { return "selftest"; }
-    std::string summary() const override { return "check every format on this machine: numbered frames, written and read in shuffled order"; }
+    std::string summary() const override {
+        return "check every format on this machine: numbered frames, written and read in shuffled order";
+    }
     std::string examples() const override { return "  store selftest\n  store selftest --frames 1000 --json\n"; }
     void declare(CLI::App& app) override {
         app.add_option("--frames", frames_, "frames for each format (default 100)")->check(CLI::Range(1, 65535));
@@ -134,7 +140,9 @@ public:
         ProgressBar bar("testing formats");
         const std::vector<Case> cases = all_cases();
         int64_t failed = 0;
-        if (!json_) fmt::print("{:<12} {:<9} {:<8} {:>9} {:>6} {:>8}\n", "format", "type", "channels", "accesses", "wrong", "seconds");
+        if (!json_)
+            fmt::print("{:<12} {:<9} {:<8} {:>9} {:>6} {:>8}\n", "format", "type", "channels", "accesses", "wrong",
+                       "seconds");
         for (size_t i = 0; i < cases.size(); ++i) {
             bar.update(static_cast<int64_t>(i), static_cast<int64_t>(cases.size()));
             const std::filesystem::path folder = scratch.path() / std::to_string(i);
@@ -153,11 +161,18 @@ private:
         const std::string& name = test.format->info().name;
         const std::string type = dtype_name(test.type.depth);
         if (json_) {
-            fmt::print("{}\n", Json{{"format", name}, {"dtype", type}, {"channels", test.type.channels}, {"accesses", outcome.accesses},
-                                    {"wrong", outcome.wrong}, {"problem", outcome.first_problem}, {"seconds", outcome.seconds}}.dump());
+            fmt::print("{}\n", Json{{"format", name},
+                                    {"dtype", type},
+                                    {"channels", test.type.channels},
+                                    {"accesses", outcome.accesses},
+                                    {"wrong", outcome.wrong},
+                                    {"problem", outcome.first_problem},
+                                    {"seconds", outcome.seconds}}
+                                   .dump());
             return;
         }
-        fmt::print("{:<12} {:<9} {:<8} {:>9} {:>6} {:>8.2f}\n", name, type, test.type.channels, outcome.accesses, outcome.wrong, outcome.seconds);
+        fmt::print("{:<12} {:<9} {:<8} {:>9} {:>6} {:>8.2f}\n", name, type, test.type.channels, outcome.accesses,
+                   outcome.wrong, outcome.seconds);
         if (outcome.wrong > 0) fmt::print("    {}\n", outcome.first_problem);
     }
 

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdlib>
 #include <opencv2/highgui.hpp>
@@ -33,11 +33,13 @@ void require_display() {
     const std::string platform = value("QT_QPA_PLATFORM");
     if (platform == "offscreen" || platform == "minimal") return;
     if (!platform.empty() && platform != "xcb" && !platform.starts_with("wayland")) {
-        throw Error(ErrorCode::unsupported, fmt::format("QT_QPA_PLATFORM is \"{}\", which is no known window system", platform));
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("QT_QPA_PLATFORM is \"{}\", which is no known window system", platform));
     }
     if (platform != "xcb" && !value("WAYLAND_DISPLAY").empty()) return;
     if (!value("DISPLAY").empty() && screen_size()) return;
-    throw Error(ErrorCode::unsupported, "there is no display to open a window on; use `store extract` to look at frames as files");
+    throw Error(ErrorCode::unsupported,
+                "there is no display to open a window on; use `store extract` to look at frames as files");
 }
 
 /// 8-bit pixels for the screen: 16-bit and float images are stretched from their darkest to their brightest pixel.
@@ -70,13 +72,16 @@ public:
     }
     void declare(CLI::App& app) override {
         app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
-        app.add_option("--fps", frames_per_second_, "frames a second; 0 = as fast as possible (default: by the recorded times)")->check(CLI::NonNegativeNumber);
+        app.add_option("--fps", frames_per_second_,
+                       "frames a second; 0 = as fast as possible (default: by the recorded times)")
+            ->check(CLI::NonNegativeNumber);
         app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
     }
     int run() override {
         StoreReader store(store_);
         print_notes(store.warnings());
-        if (const auto rate = store.frame_rate()) fmt::print(stderr, "{} frames, {:.6g} a second\n", store.frame_count(), *rate);
+        if (const auto rate = store.frame_rate())
+            fmt::print(stderr, "{} frames, {:.6g} a second\n", store.frame_count(), *rate);
         if (store.frame_count() == 0) return kExitDone;
         require_display();
         screen_ = screen_size().value_or(kUsualScreen);
@@ -91,7 +96,8 @@ public:
 private:
     int play(StoreReader& store, const InterruptGuard& interrupt) {
         const std::optional<double> rate = frames_per_second_ >= 0 ? std::optional(frames_per_second_) : std::nullopt;
-        Player player(store.frame_count(), [&](int64_t index) { return store.row(index)->time; }, rate);
+        Player player(
+            store.frame_count(), [&](int64_t index) { return store.row(index)->time; }, rate);
         cv::namedWindow(kWindow, cv::WINDOW_NORMAL | cv::WINDOW_KEEPRATIO | cv::WINDOW_GUI_NORMAL);
         int64_t shown = -1;
         int64_t damaged = 0;
@@ -120,11 +126,14 @@ private:
         } catch (const Error& error) {
             readable = false;
             print_note(error.what());
-            canvas = cv::Mat::zeros(std::max(1, store.image_type().height), std::max(1, store.image_type().width), CV_8UC3);
-            cv::putText(canvas, "this frame cannot be read", {8, canvas.rows / 2}, cv::FONT_HERSHEY_SIMPLEX, 0.6, {255, 255, 255}, 1, cv::LINE_AA);
+            canvas =
+                cv::Mat::zeros(std::max(1, store.image_type().height), std::max(1, store.image_type().width), CV_8UC3);
+            cv::putText(canvas, "this frame cannot be read", {8, canvas.rows / 2}, cv::FONT_HERSHEY_SIMPLEX, 0.6,
+                        {255, 255, 255}, 1, cv::LINE_AA);
         }
         const int status = hide_status_ ? 0 : kStatusHeight;
-        const double share = std::min({1.0, kScreenShare * screen_.first / canvas.cols, (kScreenShare * screen_.second - status) / canvas.rows});
+        const double share = std::min(
+            {1.0, kScreenShare * screen_.first / canvas.cols, (kScreenShare * screen_.second - status) / canvas.rows});
         if (share < 1) cv::resize(canvas, canvas, {}, share, share, cv::INTER_AREA);
         if (!hide_status_) add_status(canvas, store, *store.row(index));
         if (!sized_) cv::resizeWindow(kWindow, canvas.cols, canvas.rows);
@@ -135,14 +144,17 @@ private:
 
     /// Frame number on the left, time of day in the recording's zone on the right.
     static void add_status(cv::Mat& canvas, const StoreReader& store, const FrameRow& row) {
-        cv::copyMakeBorder(canvas, canvas, 0, kStatusHeight, 0, std::max(0, kMinimumWidth - canvas.cols), cv::BORDER_CONSTANT, {0, 0, 0});
+        cv::copyMakeBorder(canvas, canvas, 0, kStatusHeight, 0, std::max(0, kMinimumWidth - canvas.cols),
+                           cv::BORDER_CONSTANT, {0, 0, 0});
         const std::string time = local_text(row.time, recording_time_zone(store.metadata()));
         const int baseline = canvas.rows - 7;
         const double size = 0.42;
         const cv::Scalar white(255, 255, 255);
-        cv::putText(canvas, std::to_string(row.number), {6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1, cv::LINE_AA);
+        cv::putText(canvas, std::to_string(row.number), {6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1,
+                    cv::LINE_AA);
         const int width = cv::getTextSize(time, cv::FONT_HERSHEY_SIMPLEX, size, 1, nullptr).width;
-        cv::putText(canvas, time, {canvas.cols - width - 6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1, cv::LINE_AA);
+        cv::putText(canvas, time, {canvas.cols - width - 6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1,
+                    cv::LINE_AA);
     }
 
     std::string store_;
