@@ -116,8 +116,7 @@ IndexResult build_index(const std::filesystem::path& store, const ChunkProgress&
     const StoreLayout layout(folder, metadata.kind, metadata.extension);
     const StoreLock lock(folder);
     const std::filesystem::path path = StoreLayout::index(folder);
-    std::filesystem::path fresh = path;
-    fresh += ".tmp";
+    const std::filesystem::path fresh = beside(path, ".tmp");
     remove_database(fresh);
 
     IndexResult result;
@@ -201,6 +200,7 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
     int64_t done = 0;
     for (const ChunkRow& chunk : frames->chunks()) {
         if (progress) progress(done++, static_cast<int64_t>(frames->chunks().size()));
+        if (chunk.first_index >= result.zero_index) continue;  // nothing changes behind the zero
         const auto begin = numbers.begin() + chunk.first_index;
         ChunkSidecar sidecar = *read_chunk_sidecar(layout, chunk.chunk);
         const std::vector<int64_t> renumbered(begin, begin + chunk.frame_count);

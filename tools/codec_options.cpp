@@ -19,8 +19,10 @@ std::pair<std::string, std::string> split_pair(const std::string& pair, const ch
 
 CodecOptions parse_codec_options(const std::vector<std::string>& pairs) {
     CodecOptions options;
-    for (const std::string& pair : pairs)
-        options.insert_or_assign(split_pair(pair, "--set").first, split_pair(pair, "--set").second);
+    for (const std::string& pair : pairs) {
+        const auto [name, value] = split_pair(pair, "--set");
+        options.insert_or_assign(name, value);
+    }
     return options;
 }
 

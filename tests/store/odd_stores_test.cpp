@@ -49,6 +49,15 @@ std::vector<int> range(int first, int last) {
     return values;
 }
 
+/// Changes the index of a store as no program of ours would.
+void change_index(const std::filesystem::path& store, const std::string& sql) {
+    Database(store / "index.sqlite", Database::Mode::read_write).execute(sql);
+}
+
+int64_t asked_of_index(const std::filesystem::path& store, const std::string& query) {
+    return Database(store / "index.sqlite", Database::Mode::read_only).query_int64(query).value();
+}
+
 /// Changes bits of one byte.
 void flip(const std::filesystem::path& path, int64_t offset, int bits) {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
@@ -345,13 +354,13 @@ TEST_CASE("a damaged, foreign or newer index gives way to the chunks") {
     write_bytes(index, {whole.begin(), whole.begin() + 5000});
     check();
     write_bytes(index, whole);
-    Database(index, Database::Mode::read_write).execute("PRAGMA user_version = 2");
+    change_index(path, "PRAGMA user_version = 2");
     check();
     write_bytes(index, whole);
-    Database(index, Database::Mode::read_write).execute("UPDATE store SET value = 'another' WHERE key = 'uuid'");
+    change_index(path, "UPDATE store SET value = 'another' WHERE key = 'uuid'");
     check();
     write_bytes(index, whole);
-    Database(index, Database::Mode::read_write).execute("DROP TABLE frames");
+    change_index(path, "DROP TABLE frames");
     check();
 }
 
@@ -370,16 +379,10 @@ TEST_CASE("a packet table that lies gives way to the file's own") {
     const TemporaryFolder folder;
     const auto path = folder / "s";
     write_numbered_store(path, {.format = "avc1/mp4", .chunk_frames = 30}, gray_type(), 30);
-    {
-        const Database database(path / "index.sqlite", Database::Mode::read_write);
-        database.execute("UPDATE frames SET byte_offset = byte_offset + 3, checksum = NULL");
-    }
+    change_index(path, "UPDATE frames SET byte_offset = byte_offset + 3, checksum = NULL");
     StoreReader store(path);
     check_frames(store, range(0, 30));
-    {
-        const Database database(path / "index.sqlite", Database::Mode::read_write);
-        database.execute("UPDATE frames SET byte_offset = 9000000000000");
-    }
+    change_index(path, "UPDATE frames SET byte_offset = 9000000000000");
     StoreReader far(path);
     check_frames(far, range(0, 30));
 }
@@ -388,11 +391,8 @@ TEST_CASE("bytes of a chunk that changed behind its back are an error, never ano
     const TemporaryFolder folder;
     const auto path = folder / "s";
     write_numbered_store(path, {.format = "avc1/mp4", .chunk_frames = 30}, gray_type(), 30);
-    int64_t offset = 0;
-    {
-        const Database database(path / "index.sqlite", Database::Mode::read_write);
-        offset = *database.query_int64("SELECT byte_offset + byte_size / 2 FROM frames WHERE frame_index = 20");
-    }
+    const int64_t offset =
+        asked_of_index(path, "SELECT byte_offset + byte_size / 2 FROM frames WHERE frame_index = 20");
     flip(path / "000000.mp4", offset, 1);
     StoreReader store(path);
     for (int i = 0; i < 30; ++i) {
@@ -408,11 +408,7 @@ TEST_CASE("changed bytes are an error also where they change what a scan of the 
     const TemporaryFolder folder;
     const auto path = folder / "s";
     write_numbered_store(path, {.format = "avc1/mp4", .chunk_frames = 30}, gray_type(), 30);
-    int64_t offset = 0;
-    {
-        const Database database(path / "index.sqlite", Database::Mode::read_write);
-        offset = *database.query_int64("SELECT byte_offset FROM frames WHERE frame_index = 20");
-    }
+    const int64_t offset = asked_of_index(path, "SELECT byte_offset FROM frames WHERE frame_index = 20");
     // nal_ref_idc behind the length of the NAL unit: to a scan, the frame becomes one that no other needs.
     flip(path / "000000.mp4", offset + 4, 0x60);
     StoreReader store(path);
