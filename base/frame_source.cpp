@@ -7,6 +7,11 @@ const Json& FrameSource::user_metadata() const {
     return none;
 }
 
+const std::vector<std::string>& FrameSource::warnings() const {
+    static const std::vector<std::string> none;
+    return none;
+}
+
 void FrameSink::write_extra_data(const Json&) {}
 
 }  // namespace reelstore

@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/decode_counters.h"
 #include "base/frame.h"
 #include "base/json.h"
 #include "base/pixel_type.h"
@@ -33,7 +36,13 @@ struct ExtraRecord {
     Json data;                ///< the user's keys only
 };
 
-/// Access to any frame in any order, for sources that can.
+/// What identifies a frame besides its index.
+struct FrameStamp {
+    int64_t number = 0;
+    double time = std::numeric_limits<double>::quiet_NaN();  ///< seconds; NaN when the source has no times
+};
+
+/// Access to any frame in any order, for sources that can. Used by one thread at a time; clones are independent.
 class RandomAccess {
 public:
     virtual ~RandomAccess() = default;
@@ -41,6 +50,22 @@ public:
     /// The frame at `index`, 0 <= index < frame_count(). Throws Error(invalid_argument) outside that range and
     /// Error(corrupt or not_found) when the frame is listed but cannot be read; other frames stay readable.
     virtual Frame at_index(int64_t index) = 0;
+    /// Number and time of the frame at `index`, without reading its pixels. The index must exist.
+    virtual FrameStamp stamp(int64_t index) { return {.number = index}; }
+    /// The extra data tied to the frame at `index`.
+    virtual std::vector<Json> extra_data_of(int64_t /*index*/) { return {}; }
+    /// The frame where reading must begin to get at `index`: itself where frames are independent, the key frame of its
+    /// group of pictures in video. Frames with the same entry are best read in order by the same reader.
+    virtual int64_t entry_of(int64_t index) { return index; }
+    /// Says that exactly these frames will be read next, in this (ascending) order; all have the same entry. What lies
+    /// between them is then not decoded where that can be avoided. Any other request ends it.
+    virtual void will_read(std::span<const int64_t> /*indices*/) {}
+    /// Another reader of the same frames for use by another thread. Cheap: it shares what was learned at opening, and
+    /// need not outlive or be outlived by this one. A decoder of its may use `decoder_threads` threads. Null when there
+    /// cannot be one.
+    virtual std::unique_ptr<RandomAccess> clone_access(int /*decoder_threads*/ = 1) { return nullptr; }
+    /// Work done so far.
+    virtual DecodeCounters counters() const { return {}; }
 };
 
 /// Anything frames come from: a store, a video file, a folder of images, a camera.
@@ -60,6 +85,8 @@ public:
     virtual std::vector<Json> extra_data() { return {}; }
     /// User metadata of the recording; a JSON object, empty for sources without.
     virtual const Json& user_metadata() const;
+    /// What was missing, damaged or corrected so far, one sentence each.
+    virtual const std::vector<std::string>& warnings() const;
 };
 
 /// Anything frames go to: a store's writer, a video file, a folder of images.

@@ -8,16 +8,6 @@
 
 namespace reelstore {
 
-DecodeCounters& DecodeCounters::operator+=(const DecodeCounters& other) {
-    packets_sent += other.packets_sent;
-    frames_decoded += other.frames_decoded;
-    seeks += other.seeks;
-    decoder_opens += other.decoder_opens;
-    bytes_read += other.bytes_read;
-    demux_scans += other.demux_scans;
-    return *this;
-}
-
 const ChunkFormat* find_chunk_format(std::string_view name) {
     for (const auto& format : chunk_formats()) {
         const ChunkFormatInfo& info = format->info();

@@ -11,6 +11,7 @@
 
 #include <opencv2/core/mat.hpp>
 
+#include "base/decode_counters.h"
 #include "base/pixel_type.h"
 #include "codecs/packet_table.h"
 
@@ -51,18 +52,6 @@ public:
     /// What a decoder needs, for the index; empty for formats that are not video. Complete after the first stored
     /// frame.
     virtual std::optional<VideoStream> stream() const { return std::nullopt; }
-};
-
-/// Work done by a reader since it was opened; for users' tuning and for tests that assert on it.
-struct DecodeCounters {
-    int64_t packets_sent = 0;
-    int64_t frames_decoded = 0;
-    int64_t seeks = 0;  ///< restarts at a key frame
-    int64_t decoder_opens = 0;
-    int64_t bytes_read = 0;
-    int64_t demux_scans = 0;  ///< whole-file scans because no packet table was known
-
-    DecodeCounters& operator+=(const DecodeCounters& other);
 };
 
 /// Reads the frames of one chunk in any order. Used by one thread at a time.

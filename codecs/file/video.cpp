@@ -52,10 +52,12 @@ const Output* output_for(const std::filesystem::path& path) {
     return nullptr;
 }
 
-class VideoSource : public FrameSource, private RandomAccess {
+class VideoSource : public FrameSource, public RandomAccess {
 public:
     VideoSource(const std::filesystem::path& path, const SourceOptions& options) : path_(path) {
         VideoScan scan = scan_packets(path);
+        scanned_.demux_scans = 1;
+        scanned_.bytes_read = scan.bytes_read;
         table_ = std::make_shared<const PacketTable>(std::move(scan.table));
         const VideoStream& stream = table_->stream;
         info_.name = path.string();
@@ -83,16 +85,40 @@ public:
 
     RandomAccess* random_access() override { return this; }
 
-private:
     int64_t frame_count() const override { return table_->frame_count(); }
 
     Frame at_index(int64_t index) override { return frame_at(index); }
 
+    FrameStamp stamp(int64_t index) override { return {.number = index, .time = time_of(index)}; }
+
+    int64_t entry_of(int64_t index) override { return decoder().entry_position(index); }
+
+    void will_read(std::span<const int64_t> indices) override { decoder().will_read(indices); }
+
+    std::unique_ptr<RandomAccess> clone_access(int decoder_threads) override {
+        return std::unique_ptr<VideoSource>(new VideoSource(*this, decoder_threads));
+    }
+
+    DecodeCounters counters() const override {
+        DecodeCounters counters = scanned_;
+        if (decoder_) counters += decoder_->counters();
+        return counters;
+    }
+
+private:
+    VideoSource(const VideoSource& other, int decoder_threads)
+        : path_(other.path_), table_(other.table_), info_(other.info_), decoder_threads_(decoder_threads) {}
+
+    VideoDecoder& decoder() {
+        if (!decoder_)
+            decoder_ = std::make_unique<VideoDecoder>(path_, table_, VideoDecoderOptions{.threads = decoder_threads_});
+        return *decoder_;
+    }
+
     Frame frame_at(int64_t index) {
         try {
-            if (!decoder_) decoder_ = std::make_unique<VideoDecoder>(path_, table_);
             Frame frame;
-            frame.image = converter_.convert(decoder_->read(index), info_.image_type);
+            frame.image = converter_.convert(decoder().read(index), info_.image_type);
             frame.index = index;
             frame.number = index;
             frame.time = time_of(index);
@@ -120,6 +146,8 @@ private:
     std::unique_ptr<VideoDecoder> decoder_;
     FrameToImage converter_;
     SourceInfo info_;
+    DecodeCounters scanned_;
+    int decoder_threads_ = 1;
     int64_t next_ = 0;
 };
 

@@ -5,10 +5,6 @@
 #include <string>
 #include <utility>
 
-extern "C" {
-#include <libavutil/mem.h>
-}
-
 #include "base/error.h"
 #include "base/pixel_type.h"
 
@@ -16,8 +12,6 @@ namespace reelstore {
 
 namespace {
 
-/// Pictures kept beside the wanted one.
-constexpr size_t kKeptBytes = size_t{128} << 20;
 /// Steps back up to this far keep the pictures passed on the way, because more such steps will follow.
 constexpr int64_t kBackwardReach = 8;
 /// Packets fed behind the wanted one, beyond the decoder's delay, before it is drained.
@@ -29,17 +23,6 @@ constexpr uint64_t kReadAheadBytes = 512 << 10;
 constexpr int kMaxErrorsInARow = 64;
 /// The most pictures that H.264 lets a decoder hold back.
 constexpr int kMaxReorder = 16;
-
-const AVCodec* find_decoder(const VideoStream& stream, const std::string& path) {
-    const AVCodecDescriptor* descriptor = avcodec_descriptor_get_by_name(stream.codec.c_str());
-    const AVCodec* codec = nullptr;
-    if (descriptor && descriptor->type == AVMEDIA_TYPE_VIDEO && descriptor->id != AV_CODEC_ID_SVG) {
-        codec = avcodec_find_decoder(descriptor->id);
-    }
-    if (!codec)
-        throw Error(ErrorCode::unsupported, {path, {}, {}}, "this FFmpeg cannot decode '" + stream.codec + "' video");
-    return codec;
-}
 
 /// How many shown frames precede a frame in decode order and follow it in display, at most.
 int reorder_depth(const std::vector<int64_t>& position_of) {
@@ -81,40 +64,14 @@ VideoDecoder::VideoDecoder(std::filesystem::path path, std::shared_ptr<const Pac
         reorder_depth_ = reorder_depth(position_of_);
     }
     source_ = make_packet_source(path_, table_);
-    open();
+    if (!options_.pool) options_.pool = std::make_shared<DecoderPool>();
+    bool opened = false;
+    context_ = options_.pool->take(decoder_request(), path_.string(), opened);
+    if (opened) ++counters_.decoder_opens;
 }
 
-void VideoDecoder::open() {
-    const VideoStream& stream = table_->stream;
-    const AVCodec* codec = find_decoder(stream, path_.string());
-    context_.reset(avcodec_alloc_context3(codec));
-    if (!context_) throw Error(ErrorCode::internal, "out of memory for a video decoder");
-    context_->width = stream.width;
-    context_->height = stream.height;
-    context_->codec_tag = static_cast<unsigned>(stream.codec_tag);
-    context_->bits_per_coded_sample = stream.bits_per_sample;
-    context_->pix_fmt = av_get_pix_fmt(stream.pixel_format.c_str());
-    context_->pkt_timebase = AVRational{1, 1};
-    context_->thread_count = options_.threads;
-    // FFmpeg paints over damage in JPEG without a word unless told to stop there.
-    context_->err_recognition = AV_EF_CRCCHECK | (codec->id == AV_CODEC_ID_MJPEG ? AV_EF_EXPLODE : 0);
-    // A damaged or hostile stream may claim any size; the table knows what to expect, but for padding to whole blocks.
-    context_->max_pixels = stream.width > 0 && stream.height > 0
-                               ? (int64_t{stream.width} + 128) * (int64_t{stream.height} + 128) * 2
-                               : static_cast<int64_t>(kMaxImageBytes / 3);
-    // Streams that do not say how far they reorder would otherwise lose pictures until the decoder has found out.
-    if (codec->id == AV_CODEC_ID_H264) context_->has_b_frames = reorder_depth_;
-    if (!stream.extradata.empty()) {
-        const size_t size = stream.extradata.size();
-        context_->extradata = static_cast<uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
-        if (!context_->extradata) throw Error(ErrorCode::internal, "out of memory for a video decoder");
-        std::memcpy(context_->extradata, stream.extradata.data(), size);
-        context_->extradata_size = static_cast<int>(size);
-    }
-    clear_libav_message();
-    const int opened = avcodec_open2(context_.get(), codec, nullptr);
-    if (opened < 0) throw libav_error(opened, path_.string(), "open the decoder for " + stream.codec);
-    ++counters_.decoder_opens;
+VideoDecoder::~VideoDecoder() {
+    if (context_) options_.pool->give_back(decoder_request(), std::move(context_));
 }
 
 DecodeCounters VideoDecoder::counters() const {
@@ -133,7 +90,27 @@ int64_t VideoDecoder::entry_of(int64_t place) const {
     return 0;
 }
 
+int64_t VideoDecoder::entry_position(int64_t position) const {
+    check_position(position);
+    // A key packet that is not shown itself stands for the first shown one behind it.
+    for (int64_t place = entry_of(table_->display_order[static_cast<size_t>(position)]); place < packet_count();
+         ++place) {
+        if (position_of_[static_cast<size_t>(place)] >= 0) return position_of_[static_cast<size_t>(place)];
+    }
+    return position;
+}
+
+void VideoDecoder::will_read(std::span<const int64_t> positions) {
+    planned_.clear();
+    for (const int64_t position : positions) {
+        check_position(position);
+        planned_.push_back(table_->display_order[static_cast<size_t>(position)]);
+    }
+    std::sort(planned_.begin(), planned_.end());
+}
+
 VideoDecoder::Access VideoDecoder::access_for(int64_t position, int64_t place) const {
+    if (std::binary_search(planned_.begin(), planned_.end(), place)) return Access::planned;
     if (position == last_position_ + 1) return Access::forward;
     if (position < last_position_ && last_position_ - position <= kBackwardReach) return Access::backward;
     if (position > last_position_ && run_entry_ >= 0 && run_entry_ == entry_of(place)) return Access::forward;
@@ -158,12 +135,24 @@ void VideoDecoder::restart(int64_t entry) {
     sent_.clear();
 }
 
+void VideoDecoder::check_position(int64_t position) const {
+    if (position >= 0 && position < table_->frame_count()) return;
+    throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}},
+                "has no frame " + std::to_string(position) + "; it holds " + std::to_string(table_->frame_count()));
+}
+
+/// Whether a disposable packet is decoded on the way to `target`.
+bool VideoDecoder::wanted_by(Access access, int64_t place, int64_t target) const {
+    if (access == Access::planned) return std::binary_search(planned_.begin(), planned_.end(), place);
+    return access != Access::jump || place == target;
+}
+
 const AVFrame& VideoDecoder::read(int64_t position) {
-    if (position < 0 || position >= table_->frame_count()) {
-        throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}},
-                    "has no frame " + std::to_string(position) + "; it holds " + std::to_string(table_->frame_count()));
+    check_position(position);
+    if (position == last_position_ && current_) {
+        ++counters_.cache_hits;
+        return *current_;
     }
-    if (position == last_position_ && current_) return *current_;
     const int64_t place = table_->display_order[static_cast<size_t>(position)];
     const int64_t entry = entry_of(place);
     const Access access = access_for(position, place);
@@ -174,9 +163,11 @@ const AVFrame& VideoDecoder::read(int64_t position) {
         current_ = std::move(kept->second);
         kept_bytes_ -= frame_bytes(*current_);
         kept_.erase(kept);
+        ++counters_.cache_hits;
         return *current_;
     }
-    if (access == Access::jump) {
+    if (access != Access::planned) planned_.clear();
+    if (access == Access::jump || (access == Access::planned && !can_continue(place, entry, in_order))) {
         kept_.clear();
         kept_bytes_ = 0;
     }
@@ -190,7 +181,7 @@ const AVFrame& VideoDecoder::read(int64_t position) {
         // What went wrong may lie before this frame's own entry point.
         try {
             restart(entry);
-            current_ = decode(position, place, entry, Access::jump);
+            current_ = decode(position, place, entry, access == Access::planned ? access : Access::jump);
         } catch (const Error&) {
             run_entry_ = -1;
             throw;
@@ -200,14 +191,17 @@ const AVFrame& VideoDecoder::read(int64_t position) {
 }
 
 UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry, Access access) {
+    int64_t last = place;
+    if (access == Access::forward) last = place + reorder_depth_ + options_.threads + kForwardReach;
+    if (access == Access::planned) last = planned_.back();
     int64_t through = place;
-    if (access == Access::forward) {
+    if (access == Access::forward || access == Access::planned) {
         uint64_t ahead = 0;
-        while (through + 1 < packet_count() && through - place < kReadAheadPackets && ahead < kReadAheadBytes) {
+        const int64_t end = access == Access::planned ? last + 1 : packet_count();
+        while (through + 1 < end && through - place < kReadAheadPackets && ahead < kReadAheadBytes) {
             ahead += packet(++through).size;
         }
     }
-    const int64_t last = access == Access::forward ? place + reorder_depth_ + options_.threads + kForwardReach : place;
     for (;;) {
         if (UniqueFrame frame = receive(place, position, access)) {
             check(*frame, place);
@@ -217,8 +211,9 @@ UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry,
             return frame;
         }
         if (drained_) damaged(place, "the decoder gives no picture for it");
-        if (access == Access::jump && context_->codec_id == AV_CODEC_ID_H264) {
-            while (next_place_ < place && packet(next_place_).disposable) ++next_place_;
+        if (context_->codec_id == AV_CODEC_ID_H264) {
+            while (next_place_ < last && packet(next_place_).disposable && !wanted_by(access, next_place_, place))
+                ++next_place_;
         }
         if (next_place_ < packet_count() && next_place_ <= last) {
             send(next_place_, std::max(through, next_place_), place);
@@ -239,6 +234,7 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
     packet_->pts = place;
     packet_->dts = place;
     packet_->flags = packet(place).key ? AV_PKT_FLAG_KEY : 0;
+    if (place == run_entry_) renew_parameter_sets();
     clear_libav_message();
     const int result = avcodec_send_packet(context_.get(), packet_.get());
     ++counters_.packets_sent;
@@ -249,6 +245,16 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
     }
     if (place == target) damaged(place, "its data cannot be decoded");
     if (!packet(place).disposable && damage_ < 0) damage_ = place;
+}
+
+/// Parameter sets inside the packets sent before may have replaced those of the container, which count again here.
+void VideoDecoder::renew_parameter_sets() {
+    const std::vector<uint8_t>& extradata = table_->stream.extradata;
+    const bool has_sets = context_->codec_id == AV_CODEC_ID_H264 || context_->codec_id == AV_CODEC_ID_HEVC;
+    if (!has_sets || extradata.empty()) return;
+    uint8_t* data = av_packet_new_side_data(packet_.get(), AV_PKT_DATA_NEW_EXTRADATA, extradata.size());
+    if (!data) throw Error(ErrorCode::internal, "out of memory for a video packet");
+    std::memcpy(data, extradata.data(), extradata.size());
 }
 
 void VideoDecoder::drain() {
@@ -281,7 +287,9 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
         }
         const int64_t shown = position_of_[static_cast<size_t>(of)];
         const bool clean = damage_ < 0 || of <= damage_ || damage_ < entry_of(of);
-        if (clean && (shown > position || (shown >= 0 && access == Access::backward))) {
+        const bool useful = access == Access::planned ? wanted_by(access, of, place) && shown > position
+                                                      : shown > position || (shown >= 0 && access == Access::backward);
+        if (clean && useful) {
             keep(shown, std::move(frame), position);
         }
     }
@@ -293,7 +301,7 @@ void VideoDecoder::keep(int64_t position, UniqueFrame frame, int64_t wanted) {
     UniqueFrame& place = kept_[position];
     if (place) kept_bytes_ -= frame_bytes(*place);
     place = std::move(frame);
-    while (kept_bytes_ > kKeptBytes) {
+    while (kept_bytes_ > options_.cache_bytes) {
         const auto last = std::prev(kept_.end());
         const auto farthest = wanted - kept_.begin()->first > last->first - wanted ? kept_.begin() : last;
         kept_bytes_ -= frame_bytes(*farthest->second);

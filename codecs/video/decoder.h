@@ -5,10 +5,12 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "codecs/chunk_format.h"
 #include "codecs/packet_table.h"
+#include "codecs/video/decoder_pool.h"
 #include "codecs/video/libav.h"
 #include "codecs/video/packet_source.h"
 
@@ -17,6 +19,10 @@ namespace reelstore {
 struct VideoDecoderOptions {
     int threads = 1;        ///< above 1 the decoder works ahead by that many frames
     bool any_size = false;  ///< accept frames of another size than the table's stream has
+    /// Decoded frames kept for later requests, in bytes of pixels.
+    size_t cache_bytes = size_t{128} << 20;
+    /// Where the decoder is taken from and given back to; null: one is opened for this object alone.
+    std::shared_ptr<DecoderPool> pool = {};
 };
 
 /// Exact random access to the frames of one video file, from its packet table and without a demuxer.
@@ -29,25 +35,39 @@ public:
     /// Opens file and decoder. Throws Error when the file cannot be opened or the codec is not known to this FFmpeg.
     VideoDecoder(std::filesystem::path path, std::shared_ptr<const PacketTable> table,
                  const VideoDecoderOptions& options = {});
+    ~VideoDecoder();
+    VideoDecoder(const VideoDecoder&) = delete;
+    VideoDecoder& operator=(const VideoDecoder&) = delete;
 
     /// The frame at `position` of the display order, valid until the next call. Throws Error(invalid_argument) outside
     /// of the table and Error(corrupt), naming file and position, when the frame or one that it depends on is damaged;
     /// other frames stay readable.
     const AVFrame& read(int64_t position);
 
+    /// The frames at these positions (ascending, of one group of pictures) will be read next, in this order: packets
+    /// that only other frames need are then left out, and the decoder is drained behind the last. Any other read() ends
+    /// it.
+    void will_read(std::span<const int64_t> positions);
+    /// Position of the frame where decoding begins to get at `position`.
+    int64_t entry_position(int64_t position) const;
+
     const PacketTable& table() const { return *table_; }
     DecodeCounters counters() const;
 
 private:
-    /// Whether the decoder may be fed beyond the wanted frame, because the next request will likely lie behind it.
-    enum class Access { jump, forward, backward };
+    /// Whether the decoder may be fed beyond the wanted frame, because the next request will likely lie behind it;
+    /// `planned` is for frames of will_read().
+    enum class Access { jump, forward, backward, planned };
 
-    void open();
+    DecoderPool::Request decoder_request() const { return {table_->stream, options_.threads, reorder_depth_}; }
+    void check_position(int64_t position) const;
+    bool wanted_by(Access access, int64_t place, int64_t target) const;
     Access access_for(int64_t position, int64_t place) const;
     bool can_continue(int64_t place, int64_t entry, bool in_order) const;
     void restart(int64_t entry);
     UniqueFrame decode(int64_t position, int64_t place, int64_t entry, Access access);
     void send(int64_t place, int64_t through, int64_t target);
+    void renew_parameter_sets();
     void drain();
     /// The picture of packet `place` if it has come; others are kept or dropped.
     UniqueFrame receive(int64_t place, int64_t position, Access access);
@@ -75,6 +95,7 @@ private:
     int64_t damage_ = -1;     ///< first damaged packet of the run that others may depend on
     std::set<int64_t> sent_;  ///< places whose pictures have not come out
     int64_t last_position_ = -1;
+    std::vector<int64_t> planned_;         ///< places, ascending, of the positions given to will_read()
     UniqueFrame current_;                  ///< the frame at last_position_
     std::map<int64_t, UniqueFrame> kept_;  ///< by position
     size_t kept_bytes_ = 0;

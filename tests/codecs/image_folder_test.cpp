@@ -256,14 +256,15 @@ TEST_CASE("chunk_format: names, aliases and counters") {
     CHECK(find_image_format(".tiff") == find_chunk_format("tif"));
     CHECK_FALSE(find_image_format(""));
 
-    DecodeCounters sum{1, 2, 3, 4, 5, 6};
-    sum += DecodeCounters{10, 20, 30, 40, 50, 60};
+    DecodeCounters sum{1, 2, 3, 4, 5, 6, 7};
+    sum += DecodeCounters{10, 20, 30, 40, 50, 60, 70};
     CHECK(sum.packets_sent == 11);
     CHECK(sum.frames_decoded == 22);
     CHECK(sum.seeks == 33);
     CHECK(sum.decoder_opens == 44);
     CHECK(sum.bytes_read == 55);
     CHECK(sum.demux_scans == 66);
+    CHECK(sum.cache_hits == 77);
 }
 
 }  // namespace reelstore
