@@ -28,6 +28,9 @@ struct SourceInfo {
     bool times_are_absolute = false;           ///< those times count from the Unix epoch
     std::string time_zone = {};                ///< IANA name of the zone it was recorded in; empty when unknown
     std::optional<double> creation_time = {};  ///< of the recording, seconds since the Unix epoch
+    std::string pixel_format = {};             ///< FFmpeg's name of how a video keeps its pixels; empty for others
+    int rotation = 0;       ///< degrees clockwise by which players turn a video's frames; here they come unturned
+    bool mirrored = false;  ///< players mirror a video's frames left to right before they turn them
 };
 
 /// One record of extra data: a JSON object tied to a frame of its source.

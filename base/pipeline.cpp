@@ -8,6 +8,7 @@
 
 #include "base/bounded_queue.h"
 #include "base/error.h"
+#include "base/parallel_reader.h"
 
 namespace reelstore {
 
@@ -128,12 +129,9 @@ private:
         if (options_.frames) expected_ = expected_ ? std::min(*expected_, *options_.frames) : *options_.frames;
     }
 
-    /// The frame at `position` of the source, which is read forward; nothing behind the end.
+    /// The next of the frames start, start + step...; nothing behind the end.
     std::optional<Frame> read_at(int64_t position) {
-        if (RandomAccess* random_access = source_.random_access()) {
-            if (position >= random_access->frame_count()) return std::nullopt;
-            return random_access->at_index(position);
-        }
+        if (ahead_) return ahead_->next();
         while (position_ < position) {
             ++position_;
             if (!source_.next()) return std::nullopt;
@@ -142,9 +140,28 @@ private:
         return source_.next();
     }
 
+    /// Where frames can be had in any order, those passed over are not read and the others are read ahead.
+    void read_ahead(RandomAccess& random_access) {
+        const bool bounded = options_.frames && !options_.skip_damaged;
+        const auto next_index = [&random_access, bounded, this, index = options_.start,
+                                 count = int64_t{0}]() mutable -> std::optional<int64_t> {
+            if (index >= random_access.frame_count() || (bounded && count >= *options_.frames)) return std::nullopt;
+            ++count;
+            return std::exchange(index, index + options_.step);
+        };
+        ReadAheadOptions ahead;
+        if (!source_.info().image_type.empty()) ahead.frame_bytes = source_.info().image_type.bytes();
+        ahead.ahead_bytes = std::min(ahead.ahead_bytes, options_.queue_bytes);
+        // Frames that are paced or few are not worth the threads.
+        if (options_.realtime || (options_.frames && *options_.frames == 1)) ahead.threads = 1;
+        ahead_ = std::make_unique<ReadAhead>(random_access, next_index, ahead);
+    }
+
     void read() {
         Pacer pacer;
         int64_t passed = 0;
+        RandomAccess* random_access = source_.random_access();
+        if (random_access) read_ahead(*random_access);
         for (int64_t position = options_.start; !stop_.stop_requested(); position += options_.step) {
             if (options_.frames && passed >= *options_.frames) break;
             std::optional<Frame> frame;
@@ -159,7 +176,7 @@ private:
             if (options_.realtime)
                 pacer.wait(frame->time,
                            [this] { return stop_.stop_requested() || to_filters_.closed() || to_sink_.closed(); });
-            Item item{std::move(*frame), source_.extra_data()};
+            Item item{std::move(*frame), random_access ? random_access->extra_data_of(position) : source_.extra_data()};
             if (options_.time) item.frame.time = options_.time(item.frame);
             if (!options_.keep_numbers) item.frame.number = passed;
             ++passed;
@@ -224,7 +241,8 @@ private:
     std::atomic<int64_t> frames_read_ = 0;
     std::atomic<int64_t> written_ = 0;
     std::optional<int64_t> expected_;
-    int64_t position_ = 0;  // frames taken from a source that only reads forward
+    std::unique_ptr<ReadAhead> ahead_;  // for a source with random access
+    int64_t position_ = 0;              // frames taken from a source that only reads forward
     steady_clock::time_point last_report_ = steady_clock::now();
 };
 

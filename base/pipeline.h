@@ -43,10 +43,11 @@ struct PipelineResult {
 
 /// Runs source -> filters -> sink until the source ends, `frames` are through or `stop` is requested.
 ///
-/// The source is read on one thread and the sink written on another; filters run on the caller's. Memory is
-/// bounded by `queue_bytes` for each of the two queues. On a stop request the frames already read are still
-/// written and the sink is closed, so the output is complete up to there. The first error of any stage stops the
-/// others; the sink is closed as well as it can be and the error is thrown from here.
+/// The source is read on one thread, ahead and on all cores when it has random access, and the sink written on another;
+/// filters run on the caller's. Memory is bounded by `queue_bytes` for each of the two queues and for reading ahead. On
+/// a stop request the frames already read are still written and the sink is closed, so the output is complete up to
+/// there. The first error of any stage stops the others; the sink is closed as well as it can be and the error is
+/// thrown from here.
 PipelineResult run_pipeline(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, FrameSink& sink,
                             const PipelineOptions& options = {}, std::stop_token stop = {});
 

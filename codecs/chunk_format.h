@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +56,19 @@ public:
     virtual std::optional<VideoStream> stream() const { return std::nullopt; }
 };
 
+class DecoderPool;
+
+/// What a chunk reader is given beside its file.
+struct ChunkReadOptions {
+    /// The packets of a video chunk: of all frames where no position is asked for, else at least of those that it takes
+    /// to decode the frame at that position. Empty, or when it gives null: the reader scans the file.
+    std::function<std::shared_ptr<const PacketTable>(std::optional<int64_t> position)> packets = {};
+    /// Opened decoders shared with readers of other chunks on the same thread; null: the reader opens its own.
+    std::shared_ptr<DecoderPool> decoders = {};
+    int decoder_threads = 1;                 ///< threads of one decoder; above 1 it works ahead of the wanted frame
+    size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for later requests, in bytes of pixels
+};
+
 /// Reads the frames of one chunk in any order. Used by one thread at a time.
 class ChunkReader {
 public:
@@ -61,6 +76,15 @@ public:
     /// The frame at `position`, in the type the reader was opened for. Throws Error with path and reason when the
     /// media do not hold that frame or hold it damaged; other frames stay readable.
     virtual cv::Mat read(int64_t position) = 0;
+    /// Position of the frame where reading begins to get at `position`: itself where frames are independent.
+    virtual int64_t entry_position(int64_t position) { return position; }
+    /// Exactly these frames, in ascending order and with the same entry position, will be read next.
+    virtual void will_read(std::span<const int64_t> /*positions*/) {}
+    /// Says where the frame read last lies as seen from this chunk (-1: just before its first), so that steps in order
+    /// go on across chunks.
+    virtual void set_last_position(int64_t /*position*/) {}
+    /// Frees the frames kept for later requests.
+    virtual void drop_cache() {}
     /// Frames that the media hold, where that can be told without reading them all. For image folders every call lists
     /// the folder and counts the files from 000000 up to the first that is missing.
     virtual std::optional<int64_t> frame_count() { return std::nullopt; }
@@ -104,9 +128,9 @@ public:
     /// Begins a chunk at `path` (a file, or a folder which is created; neither may exist) for frames of `type`.
     virtual std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
                                                 const CodecOptions& options) const = 0;
-    /// Opens a chunk at `path` whose frames are returned as `type`. `table` may be null: video then scans its file.
+    /// Opens a chunk at `path` whose frames are returned as `type`.
     virtual std::unique_ptr<ChunkReader> open(const std::filesystem::path& path, const ImageType& type,
-                                              std::shared_ptr<const PacketTable> table) const = 0;
+                                              const ChunkReadOptions& options = {}) const = 0;
 };
 
 using ChunkFormatTable = std::vector<std::unique_ptr<ChunkFormat>>;

@@ -147,7 +147,7 @@ std::unique_ptr<ChunkWriter> ImageFolderFormat::create(const fs::path& path, con
 }
 
 std::unique_ptr<ChunkReader> ImageFolderFormat::open(const fs::path& path, const ImageType& type,
-                                                     std::shared_ptr<const PacketTable>) const {
+                                                     const ChunkReadOptions&) const {
     if (file_system().status(path).kind != FileKind::folder) {
         throw Error(ErrorCode::not_found, {path.string(), {}, {}}, "the folder of this chunk is missing");
     }

@@ -51,7 +51,7 @@ public:
     std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
                                         const CodecOptions& options) const override;
     std::unique_ptr<ChunkReader> open(const std::filesystem::path& path, const ImageType& type,
-                                      std::shared_ptr<const PacketTable> table) const override;
+                                      const ChunkReadOptions& options) const override;
 
     const ImageKind& kind() const { return kind_; }
 

@@ -24,12 +24,12 @@ int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    throw Error(ErrorCode::corrupt, "video stream description: extradata is not hexadecimal");
+    throw Error(ErrorCode::corrupt, "video stream description: bytes are not hexadecimal");
 }
 
 std::vector<uint8_t> bytes_of_hex(const std::string& text) {
     if (text.size() % 2 != 0) {
-        throw Error(ErrorCode::corrupt, "video stream description: extradata has an odd number of digits");
+        throw Error(ErrorCode::corrupt, "video stream description: bytes have an odd number of digits");
     }
     std::vector<uint8_t> bytes(text.size() / 2);
     for (size_t i = 0; i < bytes.size(); ++i) {
@@ -57,20 +57,32 @@ int side(const Json& json, const char* name) {
     return static_cast<int>(value);
 }
 
+int quarter_turns(int degrees) {
+    if (degrees % 90 != 0) {
+        throw Error(ErrorCode::corrupt,
+                    "video stream description: impossible rotation by " + std::to_string(degrees) + " degrees");
+    }
+    return (degrees % 360 + 360) % 360;
+}
+
 }  // namespace
 
 Json VideoStream::to_json() const {
-    return Json{{"codec", codec},
-                {"width", width},
-                {"height", height},
-                {"pixel_format", pixel_format},
-                {"color_range", color_range},
-                {"color_space", color_space},
-                {"time_base", Json::array({time_base_num, time_base_den})},
-                {"frame_rate", frame_rate},
-                {"codec_tag", codec_tag},
-                {"bits_per_sample", bits_per_sample},
-                {"extradata", hex_text(extradata)}};
+    Json json = {{"codec", codec},
+                 {"width", width},
+                 {"height", height},
+                 {"pixel_format", pixel_format},
+                 {"color_range", color_range},
+                 {"color_space", color_space},
+                 {"time_base", Json::array({time_base_num, time_base_den})},
+                 {"frame_rate", frame_rate},
+                 {"codec_tag", codec_tag},
+                 {"bits_per_sample", bits_per_sample},
+                 {"extradata", hex_text(extradata)}};
+    if (!palette.empty()) json["palette"] = hex_text(palette);
+    if (rotation != 0) json["rotation"] = rotation;
+    if (mirrored) json["mirrored"] = true;
+    return json;
 }
 
 VideoStream VideoStream::from_json(const Json& json) {
@@ -91,6 +103,9 @@ VideoStream VideoStream::from_json(const Json& json) {
     stream.codec_tag = member<int64_t>(json, "codec_tag");
     stream.bits_per_sample = member<int>(json, "bits_per_sample");
     stream.extradata = bytes_of_hex(member<std::string>(json, "extradata"));
+    if (json.contains("palette")) stream.palette = bytes_of_hex(member<std::string>(json, "palette"));
+    if (json.contains("rotation")) stream.rotation = quarter_turns(member<int>(json, "rotation"));
+    if (json.contains("mirrored")) stream.mirrored = member<bool>(json, "mirrored");
     return stream;
 }
 

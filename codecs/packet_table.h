@@ -15,8 +15,8 @@ struct Packet {
     uint32_t size = 0;        ///< payload bytes
     int64_t pts = 0;          ///< presentation time stamp in units of VideoStream::time_base
     bool key = false;         ///< a decoder can start here (H.264: IDR only)
-    bool disposable = false;  ///< no other frame needs it to be decoded
-    bool hidden = false;      ///< decoded for others but never shown (cut away by an edit list)
+    bool disposable = false;  ///< no other frame needs it to be decoded: it may be left out
+    bool hidden = false;      ///< never shown, only decoded for others (cut away by an edit list, an alternative reference)
 
     /// Value of pts when the container gives none.
     static constexpr int64_t kNoPts = INT64_MIN;
@@ -43,6 +43,9 @@ struct VideoStream {
     int64_t codec_tag = 0;           ///< FourCC of the container, first character lowest; 0 when it does not matter
     int bits_per_sample = 0;         ///< of a coded pixel as the container says; 0 when it does not matter
     std::vector<uint8_t> extradata;  ///< codec configuration (avcC for H.264)
+    std::vector<uint8_t> palette;    ///< colours of indexed pixels as FFmpeg's side data has them; mostly empty
+    int rotation = 0;                ///< degrees clockwise by which players turn the picture: 0, 90, 180, 270
+    bool mirrored = false;           ///< players mirror the picture left to right before they turn it
 
     bool operator==(const VideoStream&) const = default;
     Json to_json() const;
@@ -57,9 +60,15 @@ struct PacketTable {
     std::vector<uint32_t> display_order;  ///< display_order[position of frame] = place in `packets`
     /// FFmpeg's name of the demuxer ("mov", "matroska"); empty when no demuxer has seen the file.
     std::string container;
-    /// False when the container scatters or alters payloads, so that Packet::offset means nothing and packets must be
-    /// taken from the demuxer.
+    /// False when the container scatters or alters payloads, so that they cannot be read from the file as they are:
+    /// Packet::offset then means nothing, and packets must be taken from the demuxer.
     bool contiguous = true;
+    /// Where not contiguous: Packet::offset is that of the first payload byte in an MPEG transport stream, whose cells
+    /// hold the rest, and no demuxer is needed.
+    bool in_cells = false;
+    /// Where only a part of a file's packets was loaded: the position of its first frame in the file, which is also the
+    /// place of its first packet. Positions and places in a table count from there.
+    int64_t first_position = 0;
 
     int64_t frame_count() const { return static_cast<int64_t>(display_order.size()); }
     const Packet& packet_of(int64_t position) const { return packets[display_order[static_cast<size_t>(position)]]; }

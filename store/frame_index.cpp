@@ -16,6 +16,10 @@ namespace {
 
 constexpr int64_t kKeyFlag = 1;
 constexpr int64_t kDisposableFlag = 2;
+/// Frames looked at to find where a run begins or ends; beyond, the whole chunk is as cheap.
+constexpr int64_t kLongestSearch = 1024;
+/// Frames in a run at least, so that the next request often finds its packets there.
+constexpr int64_t kLeastRun = 128;
 
 void write_header(const Database& database, const std::string& uuid) {
     Transaction transaction(database);
@@ -53,6 +57,9 @@ struct FrameIndex::Statements {
     Statement row;
     std::optional<Statement> insert;
     std::optional<Statement> extra;
+    std::optional<Statement> packets;
+    std::optional<Statement> key_before;
+    std::optional<Statement> key_after;
 };
 
 FrameIndex::FrameIndex(std::unique_ptr<Database> database)
@@ -205,30 +212,76 @@ std::optional<std::pair<double, double>> FrameIndex::time_range() const {
     return range;
 }
 
-std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number) const {
+std::optional<std::pair<int64_t, int64_t>> FrameIndex::independent_run(const ChunkRow& chunk, int64_t position) const {
+    // A key frame that has the same place in decode order as in display order: nothing before it is needed behind it.
+    const auto statement = [&](std::optional<Statement>& kept, const char* direction) -> Statement& {
+        if (!kept) {
+            kept = database_->prepare(
+                std::string(
+                    "SELECT frame_index FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 AND "
+                    "(packet_flags & 1) = 1 AND (decode_position IS NULL OR decode_position = frame_index - ?3) "
+                    "ORDER BY frame_index ") +
+                direction + " LIMIT 1");
+        }
+        kept->reset();
+        return *kept;
+    };
+    const int64_t index = chunk.first_index + position;
+    const int64_t end = chunk.first_index + chunk.frame_count;
+    Statement& before = statement(statements_->key_before, "DESC");
+    before.bind(1, std::max(chunk.first_index, index - kLongestSearch)).bind(2, index + 1).bind(3, chunk.first_index);
+    if (!before.step()) return std::nullopt;
+    const int64_t first = before.column_int64(0);
+    before.reset();
+    const int64_t earliest_end = std::min(end, std::max(index + 1, first + kLeastRun));
+    Statement& after = statement(statements_->key_after, "ASC");
+    after.bind(1, earliest_end).bind(2, std::min(end, earliest_end + kLongestSearch)).bind(3, chunk.first_index);
+    std::optional<int64_t> last;
+    if (after.step()) last = after.column_int64(0);
+    after.reset();
+    if (!last && end > earliest_end + kLongestSearch) return std::nullopt;
+    return std::pair(first, last.value_or(end));
+}
+
+std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number,
+                                                            std::optional<int64_t> position) const {
     const ChunkRow* chunk = find_chunk(chunk_number);
     if (!chunk || !chunk->stream || chunk->frame_count == 0) return nullptr;
+    std::pair<int64_t, int64_t> range(chunk->first_index, chunk->first_index + chunk->frame_count);
+    if (position) {
+        if (*position < 0 || *position >= chunk->frame_count) return nullptr;
+        const auto run = independent_run(*chunk, *position);
+        if (!run) return nullptr;
+        range = *run;
+    }
     auto table = std::make_shared<PacketTable>();
     table->stream = *chunk->stream;
-    const auto count = static_cast<size_t>(chunk->frame_count);
+    table->first_position = range.first - chunk->first_index;
+    const auto count = static_cast<size_t>(range.second - range.first);
     table->packets.resize(count);
     table->display_order.assign(count, std::numeric_limits<uint32_t>::max());
     std::vector<bool> taken(count, false);
-    Statement select = database_->prepare(
-        "SELECT frame_index, byte_offset, byte_size, packet_flags, packet_pts, decode_position, checksum FROM frames "
-        "WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
-    select.bind(1, chunk->first_index).bind(2, chunk->first_index + chunk->frame_count);
+    std::optional<Statement>& kept = statements_->packets;
+    if (!kept) {
+        kept = database_->prepare(
+            "SELECT frame_index, byte_offset, byte_size, packet_flags, packet_pts, decode_position, checksum FROM "
+            "frames WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
+    }
+    Statement& select = *kept;
+    select.reset();
+    select.bind(1, range.first).bind(2, range.second);
     size_t rows = 0;
-    while (select.step()) {
-        if (select.is_null(1) || select.is_null(2)) return nullptr;
-        const int64_t position = select.column_int64(0) - chunk->first_index;
-        const int64_t decode_position = select.is_null(5) ? position : select.column_int64(5);
+    bool complete = true;
+    while (complete && select.step()) {
+        const int64_t shown = select.column_int64(0) - range.first;
+        const int64_t place = select.is_null(5) ? shown : select.column_int64(5) - table->first_position;
         // Frames still in the encoder leave a gap in decode order while recording: then the table is not complete.
-        if (decode_position < 0 || decode_position >= chunk->frame_count || taken[static_cast<size_t>(decode_position)])
-            return nullptr;
-        if (select.column_int64(1) < 0 || select.column_int64(2) < 0) return nullptr;
-        taken[static_cast<size_t>(decode_position)] = true;
-        Packet& packet = table->packets[static_cast<size_t>(decode_position)];
+        complete = !select.is_null(1) && !select.is_null(2) && select.column_int64(1) >= 0 &&
+                   select.column_int64(2) >= 0 && place >= 0 && place < static_cast<int64_t>(count) &&
+                   !taken[static_cast<size_t>(place)];
+        if (!complete) break;
+        taken[static_cast<size_t>(place)] = true;
+        Packet& packet = table->packets[static_cast<size_t>(place)];
         packet.offset = static_cast<uint64_t>(select.column_int64(1));
         packet.size =
             static_cast<uint32_t>(std::min<int64_t>(select.column_int64(2), std::numeric_limits<int32_t>::max()));
@@ -236,10 +289,11 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
         packet.disposable = (select.column_int64(3) & kDisposableFlag) != 0;
         packet.pts = select.column_int64(4);
         if (!select.is_null(6)) packet.checksum = static_cast<uint32_t>(select.column_int64(6));
-        table->display_order[static_cast<size_t>(position)] = static_cast<uint32_t>(decode_position);
+        table->display_order[static_cast<size_t>(shown)] = static_cast<uint32_t>(place);
         ++rows;
     }
-    return rows == count ? table : nullptr;
+    select.reset();
+    return complete && rows == count ? table : nullptr;
 }
 
 bool FrameIndex::closed() const {

@@ -11,25 +11,9 @@
 
 #include "base/sqlite.h"
 #include "codecs/chunk_format.h"
+#include "store/frame_row.h"
 
 namespace reelstore {
-
-/// How a number or time is matched when looking up a frame.
-enum class Match {
-    exact,     ///< equal
-    nearest,   ///< smallest distance; of two equally far the one with the lower frame_index
-    previous,  ///< the largest that is not above
-    next,      ///< the smallest that is not below
-};
-
-/// One row of the frame table.
-struct FrameRow {
-    int64_t index = 0;
-    int64_t number = 0;
-    double time = 0;  ///< NaN where a foreign store gave none
-    int64_t chunk = 0;
-    int64_t position = 0;  ///< in the chunk
-};
 
 /// Summary of one chunk; what lookups decide by before they look at frames.
 struct ChunkRow {
@@ -91,8 +75,9 @@ public:
     /// Smallest and largest number and time; nothing in an empty store (or one without times).
     std::optional<std::pair<int64_t, int64_t>> number_range() const;
     std::optional<std::pair<double, double>> time_range() const;
-    /// The packets of a video chunk, as recorded when it was written; null when they were not.
-    std::shared_ptr<const PacketTable> packet_table(int64_t chunk) const;
+    /// The packets of a video chunk, as recorded when it was written; null when they were not. With a position at least
+    /// those that it takes to decode the frame there: some groups of pictures that need no others.
+    std::shared_ptr<const PacketTable> packet_table(int64_t chunk, std::optional<int64_t> position = {}) const;
     /// False until the writer has closed the store.
     bool closed() const;
     bool has_extra_data() const;
@@ -122,6 +107,8 @@ private:
     explicit FrameIndex(std::unique_ptr<Database> database);
     void load_chunks();
     void save_summary(const ChunkRow& chunk);
+    /// First and one behind the last index of frames around `position` that can be decoded without others.
+    std::optional<std::pair<int64_t, int64_t>> independent_run(const ChunkRow& chunk, int64_t position) const;
     [[noreturn]] void missing_row(int64_t chunk, int64_t index) const;
 
     std::unique_ptr<Database> database_;

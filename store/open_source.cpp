@@ -1,18 +1,50 @@
 #include "store/open_source.h"
 
+#include "base/error.h"
 #include "base/file_system.h"
 #include "codecs/camera.h"
+#include "store/file_recording.h"
 #include "store/layout.h"
 #include "store/store_reader.h"
 
 namespace reelstore {
 
+namespace {
+
+bool names_camera(const std::string& name) {
+    const FileKind kind = file_system().status(name).kind;
+    return is_camera_id(name) && (kind == FileKind::missing || kind == FileKind::other);
+}
+
+std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOptions& options) {
+    const FileKind kind = file_system().status(name).kind;
+    // Opening a pipe would wait for somebody to write into it.
+    if (kind == FileKind::other) throw Error(ErrorCode::unsupported, {name, {}, {}}, "is neither a file nor a folder");
+    try {
+        return open_file_source(name, options);
+    } catch (const Error& error) {
+        if (kind != FileKind::folder || error.code() != ErrorCode::unsupported) throw;
+        throw Error(ErrorCode::not_a_store, {name, {}, {}},
+                    "this folder holds neither a store (there is no metadata.yaml in it) nor images");
+    }
+}
+
+}  // namespace
+
 std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOptions& options, bool raw) {
     if (name.empty()) return open_camera();
-    const FileKind kind = file_system().status(name).kind;
-    if (is_camera_id(name) && (kind == FileKind::missing || kind == FileKind::other)) return open_camera(name);
+    if (names_camera(name)) return open_camera(name);
     if (is_store(name)) return std::make_unique<StoreReader>(name, StoreReaderOptions{.decode = !raw});
-    return open_file_source(name, options);
+    return open_file(name, options);
+}
+
+std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options, bool raw) {
+    if (names_camera(name)) {
+        throw Error(ErrorCode::unsupported, {name, {}, {}},
+                    "a camera has no frames to look up; record it first (`store save`)");
+    }
+    if (is_store(name)) return std::make_unique<StoreReader>(name, StoreReaderOptions{.decode = !raw});
+    return std::make_unique<FileRecording>(name, open_file(name, options));
 }
 
 }  // namespace reelstore

@@ -5,6 +5,7 @@
 
 #include "base/frame_source.h"
 #include "codecs/file_format.h"
+#include "store/recording.h"
 
 namespace reelstore {
 
@@ -12,5 +13,11 @@ namespace reelstore {
 /// of that name exists and it reads as one, a camera ("0", "/dev/video0"). Empty: the first camera. With `raw`, images
 /// of a store with an encoding come as they were stored.
 std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOptions& options = {}, bool raw = false);
+
+/// Opens a store (a StoreReader), or any file or folder whose frames can be read in any order (a FileRecording), with
+/// the same options. Throws Error(not_found) when there is nothing of that name, Error(not_a_store) for a folder that
+/// holds neither a store nor images, and Error(unsupported) for a camera, for a source that can only be read forward
+/// and for a file of no known kind.
+std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options = {}, bool raw = false);
 
 }  // namespace reelstore

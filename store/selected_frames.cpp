@@ -8,26 +8,46 @@ namespace {
 
 constexpr int64_t kBlockRows = 4096;
 
+ReadAheadOptions read_ahead_options(const Recording& recording) {
+    ReadAheadOptions options;
+    const ImageType& type = recording.info().image_type;
+    if (!type.empty()) options.frame_bytes = type.bytes();
+    return options;
+}
+
 }  // namespace
 
-SelectedFrames::SelectedFrames(StoreReader& store, int64_t first, int64_t last, int64_t step,
+SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
                                std::function<bool(const FrameRow&)> wanted)
-    : store_(store),
-      info_(store.info()),
+    : recording_(recording),
+      info_(recording.info()),
       next_row_(first),
-      last_(std::min(last, store.frame_count())),
+      last_(std::min(last, recording.frame_count())),
       step_(step),
-      wanted_(std::move(wanted)) {
+      wanted_(std::move(wanted)),
+      frames_(
+          recording, [this] { return next_index(); }, read_ahead_options(recording)) {
     info_.frame_count.reset();
     if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step - 1) / step : 0;
 }
 
 std::optional<Frame> SelectedFrames::next() {
+    last_read_ = -1;
+    std::optional<Frame> frame = frames_.next();
+    if (frame) last_read_ = frame->index;
+    return frame;
+}
+
+std::vector<Json> SelectedFrames::extra_data() {
+    return last_read_ < 0 ? std::vector<Json>() : recording_.extra_data_of(last_read_);
+}
+
+std::optional<int64_t> SelectedFrames::next_index() {
     while (place_ == block_.size()) {
         if (next_row_ >= last_) return std::nullopt;
         read_block();
     }
-    return store_.at_index(block_[place_++]);
+    return block_[place_++];
 }
 
 void SelectedFrames::read_block() {
@@ -38,7 +58,7 @@ void SelectedFrames::read_block() {
         for (; next_row_ < end; next_row_ += step_) block_.push_back(next_row_);
         return;
     }
-    store_.visit_rows(next_row_, end, [&](const FrameRow& row) {
+    recording_.visit_rows(next_row_, end, [&](const FrameRow& row) {
         if ((row.index - next_row_) % step_ == 0 && wanted_(row)) block_.push_back(row.index);
         return true;
     });

@@ -3,27 +3,33 @@
 #include <functional>
 #include <optional>
 
-#include "store/store_reader.h"
+#include "base/parallel_reader.h"
+#include "store/recording.h"
 
 namespace reelstore {
 
-/// The frames of a store that a condition on their row selects, as a source of its own; rows are read ahead in blocks,
-/// so that memory does not grow with the store. The store must outlive it and not be used otherwise meanwhile.
+/// The frames of a recording that a condition on their row selects, as a source of its own; rows are read ahead in
+/// blocks, so that memory does not grow with the recording, and frames on several threads. The recording must outlive
+/// it.
 class SelectedFrames : public FrameSource {
 public:
     /// Frames first, first+step, ... below last, of those the ones for which `wanted` is true (all when it is empty).
-    SelectedFrames(StoreReader& store, int64_t first, int64_t last, int64_t step,
+    SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
                    std::function<bool(const FrameRow&)> wanted = {});
+    SelectedFrames(const SelectedFrames&) = delete;
+    SelectedFrames& operator=(const SelectedFrames&) = delete;
 
     const SourceInfo& info() const override { return info_; }
     std::optional<Frame> next() override;
-    std::vector<Json> extra_data() override { return store_.extra_data(); }
-    const Json& user_metadata() const override { return store_.user_metadata(); }
+    std::vector<Json> extra_data() override;
+    const Json& user_metadata() const override { return recording_.user_metadata(); }
+    const std::vector<std::string>& warnings() const override { return recording_.warnings(); }
 
 private:
+    std::optional<int64_t> next_index();
     void read_block();
 
-    StoreReader& store_;
+    Recording& recording_;
     SourceInfo info_;
     int64_t next_row_;
     int64_t last_;
@@ -31,6 +37,8 @@ private:
     std::function<bool(const FrameRow&)> wanted_;
     std::vector<int64_t> block_;
     size_t place_ = 0;
+    int64_t last_read_ = -1;  ///< the frame extra_data() speaks of
+    ReadAhead frames_;
 };
 
 }  // namespace reelstore

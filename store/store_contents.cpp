@@ -108,7 +108,7 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
             warnings.push_back(fmt::format("{}: chunk {}: the file is missing; its {} frames cannot be read",
                                            layout.media(chunk.number).string(), chunk.number, sidecar->numbers.size()));
         } else if (options.scan_media && format && format->info().video) {
-            reader = format->open(layout.media(chunk.number), metadata.stored_type, nullptr);
+            reader = format->open(layout.media(chunk.number), metadata.stored_type);
             table = scan(*reader, layout.media(chunk.number), warnings);
             if (!table) ++result.chunks_without_media;
             // A scan gives no checksums; the ones recorded at writing stay good for the same packets.

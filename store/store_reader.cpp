@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <list>
-#include <numeric>
+#include <memory>
+#include <mutex>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/median.h"
+#include "base/parallel_reader.h"
 #include "codecs/encoding.h"
+#include "codecs/video/decoder_pool.h"
 #include "store/extra_data_file.h"
 #include "store/layout.h"
 #include "store/store_contents.h"
@@ -21,16 +24,20 @@ namespace {
 
 /// Chunks kept open: enough for a reader that jumps between neighbours, few enough for files and decoders.
 constexpr size_t kOpenChunks = 4;
+/// Rows taken from the index at once.
+constexpr int64_t kBlockFrames = 4096;
 
 }  // namespace
 
-struct StoreReader::Impl {
-    Impl(const std::filesystem::path& path, const StoreReaderOptions& reader_options)
+/// What all clones of a reader share: the facts learned at opening and the index, which only one of them asks at a
+/// time.
+struct StoreReader::Opened {
+    Opened(const std::filesystem::path& path, const StoreReaderOptions& options)
         : folder(store_folder(path)),
           metadata(read_metadata(folder)),
           layout(folder, metadata.kind, metadata.extension),
           format(reading_format(metadata)),
-          encoding(metadata.encoding.empty() || !reader_options.decode ? nullptr : find_encoding(metadata.encoding)) {
+          encoding(metadata.encoding.empty() || !options.decode ? nullptr : find_encoding(metadata.encoding)) {
         warnings = metadata.warnings;
         image_type = metadata.stored_type;
         if (encoding && !image_type.empty()) image_type = *decoded_type(*encoding, image_type);
@@ -78,7 +85,7 @@ struct StoreReader::Impl {
         info.format = metadata.format;
         info.image_type = image_type;
         info.frame_count = index->frame_count();
-        info.frame_rate = frame_rate(false);
+        info.frame_rate = frame_rate();
         info.has_numbers = true;
         info.has_times = true;
         info.times_are_absolute = true;
@@ -86,64 +93,33 @@ struct StoreReader::Impl {
         info.time_zone = metadata.time_zone;
     }
 
-    ChunkReader& chunk_reader(int64_t chunk) {
-        const auto found =
-            std::find_if(readers.begin(), readers.end(), [&](const auto& entry) { return entry.first == chunk; });
-        if (found != readers.end()) {
-            readers.splice(readers.begin(), readers, found);
-            return *readers.front().second;
-        }
-        auto reader = format->open(layout.media(chunk), metadata.stored_type, index->packet_table(chunk));
-        if (readers.size() >= kOpenChunks) {
-            closed_counters += readers.back().second->counters();
-            readers.pop_back();
-        }
-        readers.emplace_front(chunk, std::move(reader));
-        return *readers.front().second;
+    /// What `ask` answers, with the index to itself.
+    template <typename Ask>
+    auto ask_index(Ask ask) const {
+        const std::lock_guard lock(index_mutex);
+        return ask(static_cast<const FrameIndex&>(*index));
     }
 
-    Frame read(const FrameRow& row) {
-        try {
-            Frame frame;
-            frame.image = chunk_reader(row.chunk).read(row.position);
-            if (encoding) frame.image = decode(*encoding, frame.image);
-            frame.index = row.index;
-            frame.number = row.number;
-            frame.time = row.time;
-            last_read = row.index;
-            return frame;
-        } catch (const Error& error) {
-            throw error.at({layout.media(row.chunk).string(), row.chunk, row.index});
-        }
-    }
-
-    std::optional<double> frame_rate(bool hardware_only) const {
-        if (const auto rate = motif_frame_rate(metadata.user, hardware_only)) return rate;
-        if (index->chunks().empty()) return std::nullopt;
-        const ChunkRow& first = index->chunks().front();
-        std::vector<double> intervals;
-        std::optional<double> previous;
-        constexpr int64_t kMaxFrames = 10000;
-        index->visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kMaxFrames),
-                          [&](const FrameRow& row) {
-                              if (previous && std::isfinite(row.time - *previous))
-                                  intervals.push_back(row.time - *previous);
-                              previous = row.time;
-                              return true;
-                          });
+    std::optional<double> frame_rate() const {
+        if (const auto rate = motif_frame_rate(metadata.user, false)) return rate;
+        std::vector<double> intervals = ask_index([](const FrameIndex& table) {
+            std::vector<double> found;
+            if (table.chunks().empty()) return found;
+            const ChunkRow& first = table.chunks().front();
+            std::optional<double> previous;
+            constexpr int64_t kMaxFrames = 10000;
+            table.visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kMaxFrames),
+                             [&](const FrameRow& row) {
+                                 if (previous && std::isfinite(row.time - *previous))
+                                     found.push_back(row.time - *previous);
+                                 previous = row.time;
+                                 return true;
+                             });
+            return found;
+        });
         if (intervals.empty()) return std::nullopt;
         const double interval = median(std::move(intervals));
         return interval > 0 ? std::optional(1 / interval) : std::nullopt;
-    }
-
-    /// The records from the chunks' files, read once and kept.
-    const std::vector<ExtraRecord>& extra_data_files() {
-        if (!extra_data) {
-            const size_t before = warnings.size();
-            extra_data = read_extra_data_files(*index, layout, warnings);
-            if (warnings.size() > before) incomplete = true;
-        }
-        return *extra_data;
     }
 
     std::filesystem::path folder;
@@ -152,28 +128,133 @@ struct StoreReader::Impl {
     const ChunkFormat* format;
     const Encoding* encoding;
     ImageType image_type;
-    std::unique_ptr<FrameIndex> index;
-    bool incomplete = false;
     bool indexed = false;  // the index is the store's own, not made from the sidecars
+    SourceInfo info;
+    // As of the opening.
+    std::vector<std::string> warnings;
+    bool incomplete = false;
+
+private:
+    mutable std::mutex index_mutex;
+    std::unique_ptr<FrameIndex> index;
+};
+
+struct StoreReader::Impl {
+    Impl(StoreReader& reader, std::shared_ptr<const Opened> opened_store, const StoreReaderOptions& reader_options,
+         int threads_of_decoder)
+        : opened(std::move(opened_store)),
+          options(reader_options),
+          decoder_threads(threads_of_decoder),
+          warnings(opened->warnings),
+          incomplete(opened->incomplete),
+          sequential(reader, {.threads = options.threads, .frame_bytes = opened->image_type.bytes()}),
+          parallel(reader, options.threads) {}
+
+    ChunkReader& chunk_reader(int64_t chunk) {
+        if (!readers.empty() && readers.front().first == chunk) return *readers.front().second;
+        if (!readers.empty()) readers.front().second->drop_cache();
+        const auto found =
+            std::find_if(readers.begin(), readers.end(), [&](const auto& entry) { return entry.first == chunk; });
+        if (found != readers.end()) {
+            readers.splice(readers.begin(), readers, found);
+            return *readers.front().second;
+        }
+        // Closed before the next is opened, which may then have its decoder.
+        if (readers.size() >= kOpenChunks) {
+            closed_counters += readers.back().second->counters();
+            readers.pop_back();
+        }
+        auto reader = opened->format->open(opened->layout.media(chunk), opened->metadata.stored_type,
+                                           {.packets =
+                                                [this, chunk](std::optional<int64_t> position) {
+                                                    return opened->ask_index([&](const FrameIndex& index) {
+                                                        return index.packet_table(chunk, position);
+                                                    });
+                                                },
+                                            .decoders = decoders,
+                                            .decoder_threads = decoder_threads,
+                                            .cache_bytes = options.cache_bytes});
+        readers.emplace_front(chunk, std::move(reader));
+        return *readers.front().second;
+    }
+
+    Frame read(const FrameRow& row) {
+        try {
+            ChunkReader& reader = chunk_reader(row.chunk);
+            if (row.chunk != last_chunk) reader.set_last_position(last_index - row.index + row.position);
+            last_chunk = row.chunk;
+            last_index = row.index;
+            Frame frame;
+            frame.image = reader.read(row.position);
+            if (opened->encoding) frame.image = decode(*opened->encoding, frame.image);
+            frame.index = row.index;
+            frame.number = row.number;
+            frame.time = row.time;
+            last_read = row.index;
+            return frame;
+        } catch (const Error& error) {
+            throw error.at({opened->layout.media(row.chunk).string(), row.chunk, row.index});
+        }
+    }
+
+    /// The row at `index`, which must exist.
+    FrameRow row(int64_t index) const {
+        const auto [found, count] = opened->ask_index(
+            [&](const FrameIndex& table) { return std::pair(table.row(index), table.frame_count()); });
+        if (found) return *found;
+        const std::string range =
+            count == 0 ? "the store has no frames" : fmt::format("the store has the frames 0 to {}", count - 1);
+        throw Error(ErrorCode::invalid_argument, {opened->folder.string(), {}, index}, "no such frame: " + range);
+    }
+
+    /// The records from the chunks' files, read once and kept.
+    const std::vector<ExtraRecord>& extra_data_files() {
+        if (!extra_data) {
+            const size_t before = warnings.size();
+            extra_data = opened->ask_index(
+                [&](const FrameIndex& index) { return read_extra_data_files(index, opened->layout, warnings); });
+            if (warnings.size() > before) incomplete = true;
+        }
+        return *extra_data;
+    }
+
+    std::shared_ptr<const Opened> opened;
+    StoreReaderOptions options;
+    int decoder_threads;
+    std::shared_ptr<DecoderPool> decoders = std::make_shared<DecoderPool>();
     std::list<std::pair<int64_t, std::unique_ptr<ChunkReader>>> readers;  // the latest first
     DecodeCounters closed_counters;
     std::optional<std::vector<ExtraRecord>> extra_data;
     std::vector<std::string> warnings;
-    SourceInfo info;
-    int64_t position = 0;    // of next()
+    bool incomplete;
+    int64_t last_chunk = -1;  // where read() was last
+    int64_t last_index = -1;
     int64_t last_read = -1;  // the frame extra_data() speaks of
+    SequentialReader sequential;
+    ParallelReader parallel;
 };
 
 StoreReader::StoreReader(const std::filesystem::path& path, const StoreReaderOptions& options)
-    : impl_(std::make_unique<Impl>(path, options)) {}
+    : impl_(std::make_unique<Impl>(*this, std::make_shared<const Opened>(path, options), options, 1)) {}
+
+StoreReader::StoreReader(const StoreReader& other, int decoder_threads)
+    : impl_(std::make_unique<Impl>(*this, other.impl_->opened, other.impl_->options, decoder_threads)) {}
 
 StoreReader::~StoreReader() = default;
 
+std::unique_ptr<StoreReader> StoreReader::clone() const {
+    return std::unique_ptr<StoreReader>(new StoreReader(*this, 1));
+}
+
+std::unique_ptr<RandomAccess> StoreReader::clone_access(int decoder_threads) {
+    return std::unique_ptr<RandomAccess>(new StoreReader(*this, decoder_threads));
+}
+
 std::optional<Frame> StoreReader::next() {
-    const std::optional<FrameRow> row = impl_->index->row(impl_->position);
-    if (!row) return std::nullopt;
-    ++impl_->position;
-    return impl_->read(*row);
+    const int64_t index = impl_->sequential.position();
+    std::optional<Frame> frame = impl_->sequential.next();
+    if (frame) impl_->last_read = index;
+    return frame;
 }
 
 void StoreReader::seek(int64_t index) {
@@ -181,138 +262,140 @@ void StoreReader::seek(int64_t index) {
         throw Error(ErrorCode::invalid_argument, {folder().string(), {}, index},
                     fmt::format("no such frame: the store has the frames 0 to {}", frame_count() - 1));
     }
-    impl_->position = index;
+    impl_->sequential.seek(index);
 }
 
 Frame StoreReader::at_index(int64_t index) {
-    const std::optional<FrameRow> row = impl_->index->row(index);
-    if (!row) {
-        const std::string range = frame_count() == 0
-                                      ? "the store has no frames"
-                                      : fmt::format("the store has the frames 0 to {}", frame_count() - 1);
-        throw Error(ErrorCode::invalid_argument, {folder().string(), {}, index}, "no such frame: " + range);
-    }
-    return impl_->read(*row);
-}
-
-std::optional<Frame> StoreReader::at_number(int64_t number, Match match) {
-    const std::optional<FrameRow> row = find_number(number, match);
-    return row ? std::optional(impl_->read(*row)) : std::nullopt;
-}
-
-std::optional<Frame> StoreReader::at_time(double time, Match match) {
-    const std::optional<FrameRow> row = find_time(time, match);
-    return row ? std::optional(impl_->read(*row)) : std::nullopt;
+    return impl_->read(impl_->row(index));
 }
 
 std::vector<Frame> StoreReader::at_indices(std::span<const int64_t> indices) {
-    std::vector<size_t> order(indices.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return indices[a] < indices[b]; });
-    std::vector<Frame> frames(indices.size());
-    const Frame* previous = nullptr;
-    for (const size_t place : order) {
-        frames[place] = previous && previous->index == indices[place] ? *previous : at_index(indices[place]);
-        previous = &frames[place];
-    }
+    std::vector<Frame> frames = impl_->parallel.read(indices);
+    if (!indices.empty()) impl_->last_read = indices.back();
     return frames;
 }
 
+int64_t StoreReader::entry_of(int64_t index) {
+    if (impl_->opened->metadata.kind == ChunkKind::folder) return index;
+    const FrameRow row = impl_->row(index);
+    return row.index - row.position + impl_->chunk_reader(row.chunk).entry_position(row.position);
+}
+
+void StoreReader::will_read(std::span<const int64_t> indices) {
+    if (indices.empty() || impl_->opened->metadata.kind == ChunkKind::folder) return;
+    const FrameRow first = impl_->row(indices.front());
+    std::vector<int64_t> positions(indices.begin(), indices.end());
+    for (int64_t& position : positions) position -= first.index - first.position;
+    impl_->chunk_reader(first.chunk).will_read(positions);
+}
+
 int64_t StoreReader::frame_count() const {
-    return impl_->index->frame_count();
+    return impl_->opened->ask_index([](const FrameIndex& index) { return index.frame_count(); });
 }
 
 std::optional<FrameRow> StoreReader::row(int64_t index) const {
-    return impl_->index->row(index);
+    return impl_->opened->ask_index([&](const FrameIndex& table) { return table.row(index); });
 }
 
 std::optional<FrameRow> StoreReader::find_number(int64_t number, Match match) const {
-    return impl_->index->find_number(number, match);
+    return impl_->opened->ask_index([&](const FrameIndex& index) { return index.find_number(number, match); });
 }
 
 std::optional<FrameRow> StoreReader::find_time(double time, Match match) const {
     if (!std::isfinite(time))
         throw Error(ErrorCode::invalid_argument, {folder().string(), {}, {}}, "a time to look for must be finite");
-    return impl_->index->find_time(time, match);
+    return impl_->opened->ask_index([&](const FrameIndex& index) { return index.find_time(time, match); });
 }
 
 void StoreReader::visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const {
-    impl_->index->visit_rows(first, last, visit);
-}
-
-std::vector<FrameRow> StoreReader::rows() const {
-    std::vector<FrameRow> rows;
-    rows.reserve(static_cast<size_t>(frame_count()));
-    visit_rows(0, frame_count(), [&](const FrameRow& row) {
-        rows.push_back(row);
-        return true;
-    });
-    return rows;
+    // In blocks, because the visitor may take its time or ask for more.
+    std::vector<FrameRow> block;
+    last = std::min(last, frame_count());
+    for (int64_t begin = std::max<int64_t>(0, first); begin < last; begin += kBlockFrames) {
+        block.clear();
+        impl_->opened->ask_index([&](const FrameIndex& index) {
+            index.visit_rows(begin, std::min(last, begin + kBlockFrames), [&](const FrameRow& row) {
+                block.push_back(row);
+                return true;
+            });
+        });
+        for (const FrameRow& row : block) {
+            if (!visit(row)) return;
+        }
+    }
 }
 
 std::optional<std::pair<int64_t, int64_t>> StoreReader::number_range() const {
-    return impl_->index->number_range();
+    return impl_->opened->ask_index([](const FrameIndex& index) { return index.number_range(); });
 }
 
 std::optional<std::pair<double, double>> StoreReader::time_range() const {
-    return impl_->index->time_range();
+    return impl_->opened->ask_index([](const FrameIndex& index) { return index.time_range(); });
 }
 
 std::vector<int64_t> StoreReader::chunks() const {
-    std::vector<int64_t> numbers;
-    for (const ChunkRow& chunk : impl_->index->chunks()) {
-        if (chunk.frame_count > 0) numbers.push_back(chunk.chunk);
-    }
-    return numbers;
+    return impl_->opened->ask_index([](const FrameIndex& index) {
+        std::vector<int64_t> numbers;
+        for (const ChunkRow& chunk : index.chunks()) {
+            if (chunk.frame_count > 0) numbers.push_back(chunk.chunk);
+        }
+        return numbers;
+    });
 }
 
 bool StoreReader::has_extra_data() const {
-    if (impl_->indexed) return impl_->index->has_extra_data();
-    return std::any_of(impl_->index->chunks().begin(), impl_->index->chunks().end(),
-                       [&](const ChunkRow& chunk) { return !impl_->layout.extra_data_files(chunk.chunk).empty(); });
+    const Opened& opened = *impl_->opened;
+    return opened.ask_index([&](const FrameIndex& index) {
+        if (opened.indexed) return index.has_extra_data();
+        return std::any_of(index.chunks().begin(), index.chunks().end(),
+                           [&](const ChunkRow& chunk) { return !opened.layout.extra_data_files(chunk.chunk).empty(); });
+    });
 }
 
 void StoreReader::visit_extra_data(int64_t first, int64_t last,
                                    const std::function<bool(const ExtraRecord&)>& visit) const {
-    if (impl_->indexed) {
-        impl_->index->visit_extra_data(first, last, [&](const ExtraDataRow& row) {
+    if (!impl_->opened->indexed) {
+        const std::vector<ExtraRecord>& records = impl_->extra_data_files();
+        const auto begin =
+            std::lower_bound(records.begin(), records.end(), first,
+                             [](const ExtraRecord& record, int64_t index) { return record.frame_index < index; });
+        for (auto record = begin; record != records.end() && record->frame_index < last; ++record) {
+            if (!visit(*record)) return;
+        }
+        return;
+    }
+    std::vector<ExtraDataRow> block;
+    last = std::min(last, frame_count());
+    // Records before the first frame have the index -1.
+    for (int64_t begin = std::max<int64_t>(-1, first); begin < last; begin += kBlockFrames) {
+        block.clear();
+        impl_->opened->ask_index([&](const FrameIndex& index) {
+            index.visit_extra_data(begin, std::min(last, begin + kBlockFrames), [&](const ExtraDataRow& row) {
+                block.push_back(row);
+                return true;
+            });
+        });
+        for (const ExtraDataRow& row : block) {
             Json data = Json::parse(row.data, nullptr, false);
             if (!data.is_object()) {
                 impl_->incomplete = true;
                 impl_->warnings.push_back(
                     fmt::format("frame {}: a damaged record of extra data is left out", row.frame_index));
-                return true;
+                continue;
             }
-            return visit({row.frame_index, std::move(data)});
-        });
-        return;
+            if (!visit({row.frame_index, std::move(data)})) return;
+        }
     }
-    const std::vector<ExtraRecord>& records = impl_->extra_data_files();
-    const auto begin =
-        std::lower_bound(records.begin(), records.end(), first,
-                         [](const ExtraRecord& record, int64_t index) { return record.frame_index < index; });
-    for (auto record = begin; record != records.end() && record->frame_index < last; ++record) {
-        if (!visit(*record)) return;
-    }
-}
-
-std::vector<ExtraRecord> StoreReader::all_extra_data() const {
-    std::vector<ExtraRecord> records;
-    visit_extra_data(0, frame_count(), [&](const ExtraRecord& record) {
-        records.push_back(record);
-        return true;
-    });
-    return records;
 }
 
 std::optional<double> StoreReader::extra_data_sample_rate() const {
     std::optional<double> rate;
-    for (const ChunkRow& chunk : impl_->index->chunks()) {
-        for (const std::filesystem::path& path : impl_->layout.extra_data_files(chunk.chunk)) {
+    for (const int64_t chunk : chunks()) {
+        for (const std::filesystem::path& path : impl_->opened->layout.extra_data_files(chunk)) {
             if (path.extension() != ".h5") continue;
             const std::optional<double> own = read_extra_data_file(path).sample_rate;
             if (rate && own && *rate != *own) {
-                throw Error(ErrorCode::unsupported, {path.string(), chunk.chunk, {}},
+                throw Error(ErrorCode::unsupported, {path.string(), chunk, {}},
                             fmt::format("sampled at {}/s, earlier chunks at {}/s", *own, *rate));
             }
             if (own) rate = own;
@@ -322,55 +405,51 @@ std::optional<double> StoreReader::extra_data_sample_rate() const {
 }
 
 const StoreMetadata& StoreReader::metadata() const {
-    return impl_->metadata;
+    return impl_->opened->metadata;
 }
 
 const ImageType& StoreReader::image_type() const {
-    return impl_->image_type;
+    return impl_->opened->image_type;
 }
 
 const std::filesystem::path& StoreReader::folder() const {
-    return impl_->folder;
-}
-
-double StoreReader::duration() const {
-    const auto range = time_range();
-    return range ? range->second - range->first : 0;
+    return impl_->opened->folder;
 }
 
 std::optional<double> StoreReader::frame_rate(bool hardware_only) const {
-    if (hardware_only) return motif_frame_rate(impl_->metadata.user, true);
-    return impl_->frame_rate(false);
+    if (hardware_only) return motif_frame_rate(impl_->opened->metadata.user, true);
+    return impl_->opened->frame_rate();
 }
 
 bool StoreReader::closed() const {
-    if (impl_->indexed) return impl_->index->closed();
-    return file_system().status(StoreLayout::lock(impl_->folder)).kind == FileKind::missing;
+    if (impl_->opened->indexed) return impl_->opened->ask_index([](const FrameIndex& index) { return index.closed(); });
+    return file_system().status(StoreLayout::lock(impl_->opened->folder)).kind == FileKind::missing;
 }
 
 bool StoreReader::lossless() const {
-    return impl_->format->info().lossless;
+    return impl_->opened->format->info().lossless;
 }
 
 uint64_t StoreReader::media_bytes() const {
     uint64_t bytes = 0;
-    if (impl_->metadata.kind == ChunkKind::folder && impl_->indexed) {
+    if (impl_->opened->metadata.kind == ChunkKind::folder && impl_->opened->indexed) {
         // Recorded while writing; looking at every image file would take as long as the store is large.
-        const std::vector<ChunkRow>& chunks = impl_->index->chunks();
+        const std::vector<ChunkRow> chunks =
+            impl_->opened->ask_index([](const FrameIndex& index) { return index.chunks(); });
         for (const ChunkRow& chunk : chunks) bytes += chunk.media_bytes;
         const auto recorded = [](const ChunkRow& chunk) { return chunk.media_bytes > 0 || chunk.frame_count == 0; };
         if (std::all_of(chunks.begin(), chunks.end(), recorded)) return bytes;
         bytes = 0;
     }
-    for (const StoreLayout::Chunk& chunk : impl_->layout.chunks()) {
-        const std::filesystem::path media = impl_->layout.media(chunk.number);
+    for (const StoreLayout::Chunk& chunk : impl_->opened->layout.chunks()) {
+        const std::filesystem::path media = impl_->opened->layout.media(chunk.number);
         if (!chunk.has_media) continue;
-        if (impl_->metadata.kind == ChunkKind::file) {
+        if (impl_->opened->metadata.kind == ChunkKind::file) {
             bytes += file_system().status(media).size;
             continue;
         }
         for (const std::string& name : file_system().list(media)) {
-            if (std::filesystem::path(name).extension() == impl_->metadata.extension)
+            if (std::filesystem::path(name).extension() == impl_->opened->metadata.extension)
                 bytes += file_system().status(media / name).size;
         }
     }
@@ -387,25 +466,22 @@ bool StoreReader::incomplete() const {
 
 DecodeCounters StoreReader::counters() const {
     DecodeCounters counters = impl_->closed_counters;
+    counters += impl_->sequential.counters();
+    counters += impl_->parallel.counters();
     for (const auto& [chunk, reader] : impl_->readers) counters += reader->counters();
     return counters;
 }
 
 const SourceInfo& StoreReader::info() const {
-    return impl_->info;
+    return impl_->opened->info;
 }
 
 std::vector<Json> StoreReader::extra_data() {
-    std::vector<Json> records;
-    visit_extra_data(impl_->last_read, impl_->last_read + 1, [&](const ExtraRecord& record) {
-        records.push_back(record.data);
-        return true;
-    });
-    return records;
+    return extra_data_of(impl_->last_read);
 }
 
 const Json& StoreReader::user_metadata() const {
-    return impl_->metadata.user;
+    return impl_->opened->metadata.user;
 }
 
 }  // namespace reelstore

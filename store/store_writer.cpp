@@ -328,7 +328,7 @@ struct StoreWriter::Impl {
             if (!std::isfinite(time))
                 throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
         }
-        const auto reader = format.open(video, metadata.stored_type, nullptr);
+        const auto reader = format.open(video, metadata.stored_type);
         const PacketTable& table = *reader->packet_table();
         const bool gray = table.stream.pixel_format.starts_with("gray");
         const ImageType type{table.stream.height, table.stream.width, started ? added_type.channels : (gray ? 1 : 3),

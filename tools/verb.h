@@ -18,6 +18,10 @@ inline constexpr int kExitUsage = 2;
 inline constexpr int kExitDataLost = 3;  ///< done, but data was lost or damaged data skipped
 inline constexpr int kExitInterrupted = 130;
 
+/// What verbs that look frames up take, for their help.
+inline constexpr const char* kRecordingHelp =
+    "a store (its folder or metadata.yaml), a video, a folder of images, an array or an image";
+
 /// The command line makes no sense; the message says what would.
 class UsageError : public std::runtime_error {
 public:

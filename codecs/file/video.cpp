@@ -7,11 +7,13 @@
 
 #include "base/error.h"
 #include "base/median.h"
+#include "base/parallel_reader.h"
 #include "base/text.h"
 #include "codecs/file_format.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
 #include "codecs/video/encoder.h"
+#include "codecs/video/packet_cache.h"
 #include "codecs/video/packet_scan.h"
 #include "codecs/video/pixel_convert.h"
 #include "codecs/video/video_writer.h"
@@ -54,23 +56,27 @@ const Output* output_for(const std::filesystem::path& path) {
 
 class VideoSource : public FrameSource, public RandomAccess {
 public:
-    VideoSource(const std::filesystem::path& path, const SourceOptions& options) : path_(path) {
-        VideoScan scan = scan_packets(path);
-        scanned_.demux_scans = 1;
+    VideoSource(const std::filesystem::path& path, const SourceOptions& options)
+        : path_(path), threads_(options.threads) {
+        VideoScan scan = learn_packets(options);
         scanned_.bytes_read = scan.bytes_read;
         table_ = std::make_shared<const PacketTable>(std::move(scan.table));
         const VideoStream& stream = table_->stream;
         info_.name = path.string();
         info_.format = stream.codec + " in " + table_->container;
         const bool gray = is_gray_format(stream.pixel_format);
+        const bool deep = is_deep_format(stream.pixel_format) && (options.deep || gray);
         info_.image_type = {.height = stream.height,
                             .width = stream.width,
                             .channels = options.gray || gray ? 1 : 3,
-                            .depth = gray && sample_bits(stream.pixel_format) > 8 ? CV_16U : CV_8U};
+                            .depth = deep ? CV_16U : CV_8U};
         info_.frame_count = table_->frame_count();
         info_.frame_rate = average_rate();
         info_.has_times = true;
         info_.creation_time = scan.creation_time;
+        info_.pixel_format = stream.pixel_format;
+        info_.rotation = stream.rotation;
+        info_.mirrored = stream.mirrored;
         if (table_->frame_count() > 0 && !plausible(info_.image_type)) {
             throw Error(ErrorCode::corrupt, {info_.name, {}, {}}, "has an impossible picture size");
         }
@@ -78,9 +84,14 @@ public:
 
     const SourceInfo& info() const override { return info_; }
 
+    const std::vector<std::string>& warnings() const override { return warnings_; }
+
     std::optional<Frame> next() override {
-        if (next_ >= table_->frame_count()) return std::nullopt;
-        return frame_at(next_++);
+        if (!sequential_) {
+            sequential_ = std::make_unique<SequentialReader>(
+                *this, ReadAheadOptions{.threads = threads_, .frame_bytes = info_.image_type.bytes()});
+        }
+        return sequential_->next();
     }
 
     RandomAccess* random_access() override { return this; }
@@ -102,12 +113,21 @@ public:
     DecodeCounters counters() const override {
         DecodeCounters counters = scanned_;
         if (decoder_) counters += decoder_->counters();
+        if (sequential_) counters += sequential_->counters();
         return counters;
     }
 
 private:
     VideoSource(const VideoSource& other, int decoder_threads)
         : path_(other.path_), table_(other.table_), info_(other.info_), decoder_threads_(decoder_threads) {}
+
+    VideoScan learn_packets(const SourceOptions& options) {
+        if (options.use_packet_cache) {
+            if (std::optional<VideoScan> known = load_packet_cache(path_, warnings_)) return std::move(*known);
+        }
+        scanned_.demux_scans = 1;
+        return scan_packets(path_);
+    }
 
     VideoDecoder& decoder() {
         if (!decoder_)
@@ -146,9 +166,11 @@ private:
     std::unique_ptr<VideoDecoder> decoder_;
     FrameToImage converter_;
     SourceInfo info_;
+    std::vector<std::string> warnings_;
     DecodeCounters scanned_;
     int decoder_threads_ = 1;
-    int64_t next_ = 0;
+    int threads_ = 0;
+    std::unique_ptr<SequentialReader> sequential_;  // for next()
 };
 
 class VideoSink : public FrameSink {
@@ -250,7 +272,7 @@ public:
         info_.reads = true;
         info_.writes = true;
         info_.types =
-            "read: uint8 gray and BGR, uint16 gray where the video has it; written: .mp4 .mkv .mov (H.264) .avi "
+            "read: uint8 gray and BGR, uint16 where the video has more bits; written: .mp4 .mkv .mov (H.264) .avi "
             "(MJPEG), uint8 gray or BGR";
         info_.options = encoder_option_list({"libx264", "mjpeg"});
     }

@@ -82,10 +82,14 @@ DecodeCounters VideoDecoder::counters() const {
 }
 
 int64_t VideoDecoder::entry_of(int64_t place) const {
+    const int64_t shown = position_of_[static_cast<size_t>(place)];
     auto key = std::upper_bound(key_places_.begin(), key_places_.end(), place);
     while (key != key_places_.begin()) {
         --key;
-        if (packet(*key).pts <= packet(place).pts) return *key;
+        if (table_->stream.codec == "h264") return *key;  // nothing behind an IDR picture refers to what is before it
+        const int64_t key_shown = position_of_[static_cast<size_t>(*key)];
+        const bool leads = shown >= 0 && key_shown >= 0 ? shown < key_shown : packet(place).pts < packet(*key).pts;
+        if (!leads) return *key;
     }
     return 0;
 }
@@ -128,11 +132,27 @@ void VideoDecoder::restart(int64_t entry) {
     const bool first_start = counters_.packets_sent == 0 && entry == 0;
     if (counters_.packets_sent > 0) avcodec_flush_buffers(context_.get());
     if (!first_start) ++counters_.seeks;
+    // Without an IDR picture H.264 is certain of its pictures only after a while; the table has those that it shows when it
+    // decodes all, and a decoder that is drained early must give them too.
+    const bool uncertain = context_->codec_id == AV_CODEC_ID_H264 && !packet(entry).key;
+    context_->flags &= ~AV_CODEC_FLAG_OUTPUT_CORRUPT;
+    if (uncertain) context_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
     run_entry_ = entry;
     next_place_ = entry;
     drained_ = false;
     damage_ = -1;
     sent_.clear();
+}
+
+void VideoDecoder::set_last_position(int64_t position) {
+    if (position == last_position_) return;
+    last_position_ = position;
+    current_.reset();
+}
+
+void VideoDecoder::drop_cache() {
+    kept_.clear();
+    kept_bytes_ = 0;
 }
 
 void VideoDecoder::check_position(int64_t position) const {
@@ -168,8 +188,7 @@ const AVFrame& VideoDecoder::read(int64_t position) {
     }
     if (access != Access::planned) planned_.clear();
     if (access == Access::jump || (access == Access::planned && !can_continue(place, entry, in_order))) {
-        kept_.clear();
-        kept_bytes_ = 0;
+        drop_cache();
     }
     const bool continued = can_continue(place, entry, in_order);
     try {
@@ -206,15 +225,13 @@ UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry,
         if (UniqueFrame frame = receive(place, position, access)) {
             check(*frame, place);
             if (damage_ >= entry && damage_ < place) {
-                damaged(place, "the frame depends on a damaged one, packet " + std::to_string(damage_));
+                damaged(place, "the frame depends on a damaged one, packet " + std::to_string(table_->first_position + damage_));
             }
             return frame;
         }
         if (drained_) damaged(place, "the decoder gives no picture for it");
-        if (context_->codec_id == AV_CODEC_ID_H264) {
-            while (next_place_ < last && packet(next_place_).disposable && !wanted_by(access, next_place_, place))
-                ++next_place_;
-        }
+        while (next_place_ < last && packet(next_place_).disposable && !wanted_by(access, next_place_, place))
+            ++next_place_;
         if (next_place_ < packet_count() && next_place_ <= last) {
             send(next_place_, std::max(through, next_place_), place);
         } else {
@@ -234,7 +251,10 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
     packet_->pts = place;
     packet_->dts = place;
     packet_->flags = packet(place).key ? AV_PKT_FLAG_KEY : 0;
-    if (place == run_entry_) renew_parameter_sets();
+    if (place == run_entry_) {
+        renew_parameter_sets();
+        add_palette(*packet_, table_->stream.palette);
+    }
     clear_libav_message();
     const int result = avcodec_send_packet(context_.get(), packet_.get());
     ++counters_.packets_sent;
@@ -325,7 +345,7 @@ void VideoDecoder::check(const AVFrame& frame, int64_t place) const {
 
 void VideoDecoder::damaged(int64_t place, const std::string& reason) const {
     std::string message =
-        "frame " + std::to_string(position_of_[static_cast<size_t>(place)]) + " is damaged: " + reason;
+        "frame " + std::to_string(table_->first_position + position_of_[static_cast<size_t>(place)]) + " is damaged: " + reason;
     if (!libav_message().empty()) message += " (" + libav_message() + ")";
     throw Error(ErrorCode::corrupt, {path_.string(), {}, {}}, message);
 }

@@ -48,6 +48,11 @@ public:
     /// that only other frames need are then left out, and the decoder is drained behind the last. Any other read() ends
     /// it.
     void will_read(std::span<const int64_t> positions);
+    /// Says which frame was read last, by another decoder or before the first (-1); the next read() is then taken as a
+    /// step on, a step back or a jump.
+    void set_last_position(int64_t position);
+    /// Frees the frames kept for later requests; that of the last read() stays valid.
+    void drop_cache();
     /// Position of the frame where decoding begins to get at `position`.
     int64_t entry_position(int64_t position) const;
 

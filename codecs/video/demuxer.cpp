@@ -65,7 +65,13 @@ const AVInputFormat* input_format_for(File& file, const std::string& path, const
             throw Error(ErrorCode::unsupported, {path, {}, {}},
                         "is not a video file (looks like " + first_name(format->name) + ")");
         }
-        if (known < wanted) break;
+        if (known == wanted) continue;
+        // A short file may not say more; together with its name that is enough.
+        if (format && allowed(first_name(format->name)) && format->extensions &&
+            av_match_ext(path.c_str(), format->extensions)) {
+            return format;
+        }
+        break;
     }
     throw Error(ErrorCode::unsupported, {path, {}, {}}, "is not a video file of a known kind");
 }

@@ -101,6 +101,13 @@ UniqueFrame make_frame() {
     return frame;
 }
 
+void add_palette(AVPacket& packet, std::span<const uint8_t> palette) {
+    if (palette.empty()) return;
+    uint8_t* data = av_packet_new_side_data(&packet, AV_PKT_DATA_PALETTE, palette.size());
+    if (!data) throw Error(ErrorCode::internal, "out of memory for a video packet");
+    std::copy(palette.begin(), palette.end(), data);
+}
+
 void OptionDictionary::set(const std::string& name, const std::string& value) {
     if (av_dict_set(&entries_, name.c_str(), value.c_str(), 0) < 0) {
         throw Error(ErrorCode::internal, "out of memory for a codec option");

@@ -56,6 +56,9 @@ using UniqueOutputFormat = std::unique_ptr<AVFormatContext, OutputFormatDeleter>
 UniquePacket make_packet();
 UniqueFrame make_frame();
 
+/// Attaches a palette, so that the decoder uses it from this packet on. Empty: does nothing.
+void add_palette(AVPacket& packet, std::span<const uint8_t> palette);
+
 /// Options handed to FFmpeg by name; what it did not take is left in it.
 class OptionDictionary {
 public:

@@ -1,5 +1,6 @@
 #include "codecs/video/nal_units.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -38,22 +39,142 @@ void append_length(std::vector<uint8_t>& out, size_t size, int bytes) {
     for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) out.push_back(static_cast<uint8_t>(size >> shift));
 }
 
+/// The bytes behind the first start code 00 00 01 `code`; empty when there is none.
+Bytes after_start_code(Bytes packet, uint8_t code) {
+    for (size_t i = 0; i + 3 < packet.size(); ++i) {
+        if (packet[i] == 0 && packet[i + 1] == 0 && packet[i + 2] == 1 && packet[i + 3] == code) {
+            return packet.subspan(i + 4);
+        }
+    }
+    return {};
+}
+
+PacketNature inspect_mpeg4(Bytes packet) {
+    const Bytes picture = after_start_code(packet, 0xb6);
+    if (picture.empty()) return {};
+    const int coding_type = picture[0] >> 6;
+    return {.key = coding_type == 0, .disposable = coding_type == 2};
+}
+
+PacketNature inspect_mpeg2(Bytes packet, bool has_headers) {
+    const Bytes picture = after_start_code(packet, 0x00);
+    if (picture.size() < 2) return {};
+    const int coding_type = picture[1] >> 3 & 7;
+    const bool decodable = has_headers || !after_start_code(packet, 0xb3).empty();
+    return {.key = coding_type == 1 && decodable, .disposable = coding_type == 3};
+}
+
+PacketNature inspect_vp8(Bytes packet) {
+    if (packet.empty()) return {};
+    return {.key = (packet[0] & 1) == 0, .hidden = (packet[0] & 0x10) == 0};
+}
+
+/// One frame of VP9, not a superframe.
+PacketNature inspect_vp9_frame(Bytes frame) {
+    if (frame.empty()) return {.hidden = true};
+    int bit = 7;
+    const auto next = [&] { return frame[0] >> bit-- & 1; };
+    next();
+    next();
+    const int profile = next() + next() * 2;
+    if (profile == 3) next();
+    const bool shows_earlier = next() != 0;
+    if (shows_earlier) return {};
+    const bool key = next() == 0;
+    return {.key = key, .hidden = next() == 0};
+}
+
+PacketNature inspect_vp9(Bytes packet) {
+    if (packet.empty()) return {};
+    const uint8_t marker = packet.back();
+    const size_t frames = (marker & 7u) + 1;
+    const size_t size_bytes = (marker >> 3 & 3u) + 1;
+    const size_t index_bytes = 2 + frames * size_bytes;
+    const bool superframe =
+        (marker & 0xe0) == 0xc0 && packet.size() >= index_bytes && packet[packet.size() - index_bytes] == marker;
+    if (!superframe) return inspect_vp9_frame(packet);
+    const Bytes sizes = packet.subspan(packet.size() - index_bytes + 1);
+    packet = packet.first(packet.size() - index_bytes);
+    PacketNature nature = {.hidden = true};
+    for (size_t frame = 0; frame < frames; ++frame) {
+        size_t size = 0;
+        for (size_t byte = 0; byte < size_bytes; ++byte) size |= size_t{sizes[frame * size_bytes + byte]} << 8 * byte;
+        if (size > packet.size()) break;
+        const PacketNature one = inspect_vp9_frame(packet.first(size));
+        if (frame == 0) nature.key = one.key;
+        nature.hidden = nature.hidden && one.hidden;
+        packet = packet.subspan(size);
+    }
+    return nature;
+}
+
+/// A temporal unit of AV1. One that begins with a shown key frame and brings the sequence header is a key packet
+/// whatever the container says; without the header it needs the container's.
+PacketNature inspect_av1(Bytes packet, bool flagged_key) {
+    constexpr int kSequenceHeader = 1;
+    constexpr int kFrameHeader = 3;
+    constexpr int kFrame = 6;
+    bool has_sequence = false;
+    bool key = false;
+    bool any_frame = false;
+    bool shown = false;
+    while (!packet.empty()) {
+        const int type = packet[0] >> 3 & 15;
+        const bool has_extension = (packet[0] & 4) != 0;
+        const bool has_size = (packet[0] & 2) != 0;
+        packet = packet.subspan(std::min<size_t>(packet.size(), has_extension ? 2 : 1));
+        size_t size = has_size ? 0 : packet.size();
+        for (int shift = 0; has_size && shift < 32; shift += 7) {
+            if (packet.empty()) return {};
+            const uint8_t byte = packet[0];
+            packet = packet.subspan(1);
+            size |= size_t{byte & 127u} << shift;
+            if (byte < 128) break;
+        }
+        if (size > packet.size()) return {};
+        if (type == kSequenceHeader && size > 0) {
+            has_sequence = true;
+            const bool reduced_headers = (packet[0] >> 3 & 1) != 0;  // a still picture
+            if (reduced_headers) return {.key = true};
+        }
+        if ((type == kFrameHeader || type == kFrame) && size > 0) {
+            const bool shows_earlier = (packet[0] >> 7 & 1) != 0;
+            const bool key_frame = (packet[0] >> 5 & 3) == 0;
+            const bool shows_itself = (packet[0] >> 4 & 1) != 0;
+            if (!any_frame) key = !shows_earlier && key_frame && shows_itself;
+            any_frame = true;
+            shown = shown || shows_earlier || shows_itself;
+        }
+        packet = packet.subspan(size);
+    }
+    return {.key = key && (has_sequence || flagged_key), .hidden = any_frame && !shown};
+}
+
 }  // namespace
 
 PacketInspector::PacketInspector(std::string codec, Bytes extradata)
-    : codec_(std::move(codec)), length_bytes_(length_bytes_of(codec_, extradata)) {}
+    : codec_(std::move(codec)), has_headers_(!extradata.empty()), length_bytes_(length_bytes_of(codec_, extradata)) {}
 
 PacketNature PacketInspector::inspect(Bytes packet, PacketNature flagged) const {
-    PacketNature nature = flagged;
-    if (codec_ == "h264" || codec_ == "hevc") {
-        const PacketNature seen = codec_ == "h264" ? inspect_h264(packet) : inspect_hevc(packet);
-        nature.key = seen.key;
-        nature.disposable = seen.disposable || flagged.disposable;
+    PacketNature nature;
+    if (codec_ == "h264") {
+        nature = inspect_h264(packet);
+    } else if (codec_ == "hevc") {
+        nature = inspect_hevc(packet);
     } else if (codec_ == "mpeg4") {
-        nature.key = inspect_mpeg4(packet).key;
-    } else if (codec_ == "vp8" && !packet.empty()) {
-        nature.hidden = flagged.hidden || (packet[0] & 0x10) == 0;  // show_frame
+        nature = inspect_mpeg4(packet);
+    } else if (codec_ == "mpeg1video" || codec_ == "mpeg2video") {
+        nature = inspect_mpeg2(packet, has_headers_);
+    } else if (codec_ == "vp8") {
+        nature = inspect_vp8(packet);
+    } else if (codec_ == "vp9") {
+        nature = inspect_vp9(packet);
+    } else if (codec_ == "av1") {
+        nature = inspect_av1(packet, flagged.key);
+    } else {
+        nature.key = flagged.key;
     }
+    nature.hidden = nature.hidden || flagged.hidden;
     return nature;
 }
 
@@ -72,28 +193,39 @@ PacketNature PacketInspector::inspect_h264(Bytes packet) const {
         referenced = referenced || (unit[0] >> 5 & 3) != 0;
         nature.key = nature.key || type == 5;
     }
+    nature.closed = nature.key;
     nature.disposable = any_slice && !referenced;
     return nature;
 }
 
 PacketNature PacketInspector::inspect_hevc(Bytes packet) const {
+    constexpr int kRaslN = 8;
+    constexpr int kRaslR = 9;
+    constexpr int kFirstRandomAccess = 16;  // BLA; the others follow
+    constexpr int kFirstIdr = 19;
+    constexpr int kLastIdr = 20;
+    constexpr int kCra = 21;
+    constexpr int kEndOfSequence = 36;
+    constexpr int kEndOfStream = 37;
     PacketNature nature;
+    bool any_slice = false;
+    bool referenced = false;
     for (const Bytes unit : units(packet)) {
         const int type = unit[0] >> 1 & 63;
-        if (type >= 32) continue;
+        nature.ends_sequence = nature.ends_sequence || type == kEndOfSequence || type == kEndOfStream;
+        if (type >= 32 || unit.size() < 2) continue;
+        any_slice = true;
         // A CRA picture among them may be followed by leading pictures that need earlier frames; those come before it
         // in display order, and whoever looks for an entry point compares that order.
-        nature.key = nature.key || (type >= 16 && type <= 21);
+        nature.key = nature.key || (type >= kFirstRandomAccess && type <= kCra);
+        nature.closed = nature.closed || type == kFirstIdr || type == kLastIdr;
+        nature.after_gap = nature.after_gap || (type >= kFirstRandomAccess && type < kCra);
+        nature.leading = nature.leading || type == kRaslN || type == kRaslR;
+        referenced = referenced || type >= kFirstRandomAccess || type % 2 != 0;
+        nature.layer = std::max(nature.layer, (unit[1] & 7) - 1);
     }
+    nature.disposable = any_slice && !referenced;
     return nature;
-}
-
-PacketNature PacketInspector::inspect_mpeg4(Bytes packet) const {
-    for (size_t i = 0; i + 4 < packet.size(); ++i) {
-        const bool picture = packet[i] == 0 && packet[i + 1] == 0 && packet[i + 2] == 1 && packet[i + 3] == 0xb6;
-        if (picture) return {.key = packet[i + 4] >> 6 == 0};  // vop_coding_type I
-    }
-    return {};
 }
 
 std::vector<Bytes> split_annex_b(Bytes stream) {

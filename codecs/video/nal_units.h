@@ -10,8 +10,13 @@ namespace reelstore {
 /// What a packet of an inter-frame codec means for random access.
 struct PacketNature {
     bool key = false;         ///< a decoder can start here
-    bool disposable = false;  ///< no other frame refers to it
+    bool disposable = false;  ///< no other frame refers to it (of its own temporal layer, see `layer`)
     bool hidden = false;      ///< gives no picture of its own
+    bool closed = false;      ///< key, and no packet behind it refers to one before it or is shown before it
+    bool after_gap = false;   ///< key, and pictures that refer to what lies before it are not to be shown (HEVC BLA)
+    bool ends_sequence = false;  ///< the next key packet is one after a gap
+    bool leading = false;     ///< refers to what lies before the last key packet (HEVC RASL)
+    int layer = 0;            ///< temporal layer; pictures of higher ones may refer to disposable ones of lower ones
 };
 
 /// Looks into packets of one stream, because the flags that containers give are often wrong.
@@ -21,17 +26,17 @@ public:
     /// form.
     PacketInspector(std::string codec, std::span<const uint8_t> extradata);
 
-    /// `flagged` is what the container says; it is trusted for codecs that are not looked into. Never throws: what
-    /// cannot be parsed is no key packet and not disposable.
+    /// `flagged` is what the container says; its key flag is trusted for codecs that are not looked into, its
+    /// disposable flag never. Never throws: what cannot be parsed is no key packet and not disposable.
     PacketNature inspect(std::span<const uint8_t> packet, PacketNature flagged) const;
 
 private:
     PacketNature inspect_h264(std::span<const uint8_t> packet) const;
     PacketNature inspect_hevc(std::span<const uint8_t> packet) const;
-    PacketNature inspect_mpeg4(std::span<const uint8_t> packet) const;
     std::vector<std::span<const uint8_t>> units(std::span<const uint8_t> packet) const;
 
     std::string codec_;
+    bool has_headers_ = false;  ///< extradata holds what MPEG-2 key pictures need besides themselves
     int length_bytes_ = 0;  ///< of the size in front of each NAL unit; 0 for Annex B
 };
 

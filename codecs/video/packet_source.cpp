@@ -4,10 +4,12 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "codecs/checksum.h"
 #include "codecs/video/demuxer.h"
+#include "codecs/video/transport_stream.h"
 
 namespace reelstore {
 
@@ -18,18 +20,42 @@ constexpr uint64_t kMaxReadBytes = uint64_t{64} << 20;
 /// Foreign bytes (sound, container headers) between two packets that are read rather than skipped.
 constexpr uint64_t kMaxGapBytes = uint64_t{64} << 10;
 
-void fill(AVPacket& packet, const uint8_t* data, size_t size) {
+void fill(AVPacket& packet, std::span<const uint8_t> payload) {
+    const size_t size = payload.size();
     av_packet_unref(&packet);
     if (size > INT32_MAX - AV_INPUT_BUFFER_PADDING_SIZE || av_new_packet(&packet, static_cast<int>(size)) < 0) {
         throw Error(ErrorCode::internal, "out of memory for a video packet of " + std::to_string(size) + " bytes");
     }
-    std::memcpy(packet.data, data, size);
+    std::memcpy(packet.data, payload.data(), size);
+}
+
+/// A ProRes frame begins with its size in four bytes and these four; Matroska leaves them out.
+constexpr std::string_view kProres = "prores";
+constexpr std::string_view kProresMark = "icpf";
+constexpr size_t kProresHeaderBytes = 8;
+
+bool has_prores_header(std::span<const uint8_t> payload) {
+    return payload.size() > kProresHeaderBytes &&
+           std::memcmp(payload.data() + 4, kProresMark.data(), kProresMark.size()) == 0;
+}
+
+std::vector<uint8_t> with_prores_header(std::span<const uint8_t> payload) {
+    std::vector<uint8_t> frame;
+    const size_t size = payload.size() + kProresHeaderBytes;
+    frame.reserve(size);
+    for (int shift = 24; shift >= 0; shift -= 8) frame.push_back(static_cast<uint8_t>(size >> shift));
+    frame.insert(frame.end(), kProresMark.begin(), kProresMark.end());
+    frame.insert(frame.end(), payload.begin(), payload.end());
+    return frame;
 }
 
 class FilePacketSource : public PacketSource {
 public:
     FilePacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
-        : path_(path.string()), table_(std::move(table)), file_(file_system().open(path, OpenMode::read)) {}
+        : path_(path.string()),
+          table_(std::move(table)),
+          file_(file_system().open(path, OpenMode::read)),
+          prores_(table_->stream.codec == kProres) {}
 
     void fetch(int64_t place, int64_t through, AVPacket& packet) override {
         const Packet& wanted = at(place);
@@ -40,7 +66,11 @@ public:
                         "the " + std::to_string(wanted.size) + " bytes at " + std::to_string(wanted.offset) +
                             " (packet " + std::to_string(place) + ") have changed since they were written");
         }
-        fill(packet, payload.data(), payload.size());
+        if (prores_ && !has_prores_header(payload)) {
+            fill(packet, with_prores_header(payload));
+        } else {
+            fill(packet, payload);
+        }
     }
 
     int64_t bytes_read() const override { return bytes_read_; }
@@ -84,23 +114,75 @@ private:
     std::string path_;
     std::shared_ptr<const PacketTable> table_;
     std::unique_ptr<File> file_;
+    bool prores_;
     std::vector<uint8_t> buffer_;
     uint64_t buffer_offset_ = 0;
     int64_t bytes_read_ = 0;
 };
 
-/// Counts packets from the beginning of the file, because that is the only position every demuxer reaches exactly.
+/// Gathers payloads from the cells of a transport stream.
+class TransportPacketSource : public PacketSource {
+public:
+    TransportPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
+        : path_(path.string()),
+          table_(std::move(table)),
+          file_(file_system().open(path, OpenMode::read)),
+          reader_(*file_) {}
+
+    void fetch(int64_t place, int64_t, AVPacket& packet) override {
+        const Packet& wanted = table_->packets[static_cast<size_t>(place)];
+        const std::optional<int> stream = reader_.stream_at(wanted.offset);
+        const auto found = stream ? reader_.read(*stream, wanted.offset, wanted.size, payload_) : std::nullopt;
+        if (!found || found->first != wanted.offset) {
+            throw Error(ErrorCode::corrupt, {path_, {}, {}},
+                        "does not hold packet " + std::to_string(place) + " (" + std::to_string(wanted.size) +
+                            " bytes from " + std::to_string(wanted.offset) + " on) any more");
+        }
+        fill(packet, payload_);
+    }
+
+    int64_t bytes_read() const override { return reader_.bytes_read(); }
+
+private:
+    std::string path_;
+    std::shared_ptr<const PacketTable> table_;
+    std::unique_ptr<File> file_;
+    TransportStreamReader reader_;
+    std::vector<uint8_t> payload_;
+};
+
+/// Counts packets from the beginning of the file, because that is the only position every demuxer reaches exactly. Those
+/// of a small file stay in memory.
 class DemuxPacketSource : public PacketSource {
 public:
     DemuxPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
         : path_(path), table_(std::move(table)) {}
 
     void fetch(int64_t place, int64_t, AVPacket& packet) override {
+        av_packet_unref(&packet);
+        if (place >= static_cast<int64_t>(held_.size())) advance(place, packet);
+        if (place >= static_cast<int64_t>(held_.size())) return;
+        if (av_packet_ref(&packet, held_[static_cast<size_t>(place)].get()) < 0) out_of_memory();
+    }
+
+    int64_t bytes_read() const override { return bytes_read_ + (demuxer_ ? demuxer_->bytes_read() : 0); }
+    int64_t demux_scans() const override { return scans_; }
+
+private:
+    static constexpr size_t kHeldBytes = size_t{32} << 20;
+
+    [[noreturn]] static void out_of_memory() {
+        throw Error(ErrorCode::internal, "out of memory for a video packet");
+    }
+
+    /// Demuxes up to packet `place`; leaves it in `packet` where it is not held.
+    void advance(int64_t place, AVPacket& packet) {
         if (!demuxer_ || place < next_) {
             bytes_read_ = bytes_read();
             demuxer_.reset();
             demuxer_ = std::make_unique<Demuxer>(path_, table_->container);
             next_ = 0;
+            palette_.clear();
             ++scans_;
         }
         while (next_ <= place) {
@@ -108,17 +190,37 @@ public:
                 throw Error(ErrorCode::corrupt, {path_.string(), {}, {}},
                             "ends after " + std::to_string(next_) + " packets, before packet " + std::to_string(place));
             }
+            keep_palette(packet);
+            hold(packet);
             ++next_;
         }
     }
 
-    int64_t bytes_read() const override { return bytes_read_ + (demuxer_ ? demuxer_->bytes_read() : 0); }
-    int64_t demux_scans() const override { return scans_; }
+    void hold(const AVPacket& packet) {
+        if (next_ != static_cast<int64_t>(held_.size())) return;
+        if (static_cast<size_t>(packet.size) > kHeldBytes - held_bytes_) return;
+        UniquePacket held = make_packet();
+        if (av_packet_ref(held.get(), &packet) < 0) out_of_memory();
+        held_bytes_ += static_cast<size_t>(packet.size);
+        held_.push_back(std::move(held));
+    }
 
-private:
+    /// A palette comes with the packet where it changes and counts for those behind it.
+    void keep_palette(AVPacket& packet) {
+        size_t size = 0;
+        if (const uint8_t* data = av_packet_get_side_data(&packet, AV_PKT_DATA_PALETTE, &size)) {
+            palette_.assign(data, data + size);
+        } else {
+            add_palette(packet, palette_);
+        }
+    }
+
     std::filesystem::path path_;
     std::shared_ptr<const PacketTable> table_;
     std::unique_ptr<Demuxer> demuxer_;
+    std::vector<UniquePacket> held_;  ///< the first packets of the file
+    size_t held_bytes_ = 0;
+    std::vector<uint8_t> palette_;
     int64_t next_ = 0;
     int64_t bytes_read_ = 0;
     int64_t scans_ = 0;
@@ -126,9 +228,14 @@ private:
 
 }  // namespace
 
+size_t prepended_bytes(const std::string& codec, std::span<const uint8_t> payload) {
+    return codec == kProres && has_prores_header(payload) ? kProresHeaderBytes : 0;
+}
+
 std::unique_ptr<PacketSource> make_packet_source(const std::filesystem::path& path,
                                                  std::shared_ptr<const PacketTable> table) {
     if (table->contiguous) return std::make_unique<FilePacketSource>(path, std::move(table));
+    if (table->in_cells) return std::make_unique<TransportPacketSource>(path, std::move(table));
     return std::make_unique<DemuxPacketSource>(path, std::move(table));
 }
 

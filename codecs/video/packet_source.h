@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "codecs/packet_table.h"
 #include "codecs/video/libav.h"
@@ -20,6 +22,10 @@ public:
     /// Times the file had to be read again from its beginning.
     virtual int64_t demux_scans() const { return 0; }
 };
+
+/// How many bytes the demuxer has put in front of what the file holds; 0 for nearly all. `payload` comes from the
+/// demuxer.
+size_t prepended_bytes(const std::string& codec, std::span<const uint8_t> payload);
 
 /// The source that suits the table: straight from the file where payloads are contiguous, through the demuxer
 /// otherwise. Opens the file; throws Error when that fails.

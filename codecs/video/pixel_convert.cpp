@@ -1,10 +1,15 @@
 #include "codecs/video/pixel_convert.h"
 
+extern "C" {
+#include <libavutil/opt.h>
+}
+
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include <opencv2/imgproc.hpp>
+
+#include "codecs/video/deep_pixels.h"
 
 namespace reelstore {
 
@@ -62,61 +67,116 @@ bool has_luma_plane(const AVPixFmtDescriptor& format) {
            luma.depth == 8;
 }
 
-/// Whether the frame is gray of 9 to 16 bits in the lower bits of machine words.
-bool has_deep_luma_plane(const AVPixFmtDescriptor& format) {
-    const AVComponentDescriptor& luma = format.comp[0];
-    const uint64_t others = AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT;
-    return format.nb_components == 1 && (format.flags & others) == 0 && luma.depth > 8 && luma.depth <= 16 &&
-           luma.step == 2 && luma.shift == 0;
-}
+/// Where chroma lies; as in MPEG-2 and all that came after it where a stream does not say.
+struct Siting {
+    ChromaSiting horizontal = ChromaSiting::first;
+    ChromaSiting vertical = ChromaSiting::centre;
+};
 
-cv::Mat deep_luma_image(const AVFrame& frame, const ImageType& type) {
-    cv::Mat image(type.height, type.width, CV_16UC1);
-    for (int y = 0; y < type.height; ++y) {
-        std::memcpy(image.ptr(y), frame.data[0] + static_cast<ptrdiff_t>(y) * frame.linesize[0],
-                    static_cast<size_t>(type.width) * 2);
+Siting siting_of(AVChromaLocation location) {
+    switch (location) {
+        case AVCHROMA_LOC_CENTER:
+            return {ChromaSiting::centre, ChromaSiting::centre};
+        case AVCHROMA_LOC_TOPLEFT:
+            return {ChromaSiting::first, ChromaSiting::first};
+        case AVCHROMA_LOC_TOP:
+            return {ChromaSiting::centre, ChromaSiting::first};
+        case AVCHROMA_LOC_BOTTOMLEFT:
+            return {ChromaSiting::first, ChromaSiting::last};
+        case AVCHROMA_LOC_BOTTOM:
+            return {ChromaSiting::centre, ChromaSiting::last};
+        default:
+            return {};
     }
-    return image;
 }
 
-/// Full-range value of each limited-range one.
-const std::array<uint8_t, 256>& expansion_table() {
-    static const std::array<uint8_t, 256> table = [] {
-        std::array<uint8_t, 256> values{};
-        for (int y = 0; y < 256; ++y) {
-            values[static_cast<size_t>(y)] =
-                static_cast<uint8_t>(std::clamp(((y - 16) * 255 * 2 + 219) / (2 * 219), 0, 255));
+YuvEncoding encoding_of(const AVFrame& frame) {
+    const bool full = is_full_range(frame);
+    switch (matrix_of(frame.colorspace)) {
+        case SWS_CS_ITU709:
+            return {.red_weight = 0.2126, .blue_weight = 0.0722, .full_range = full};
+        case SWS_CS_FCC:
+            return {.red_weight = 0.30, .blue_weight = 0.11, .full_range = full};
+        case SWS_CS_SMPTE240M:
+            return {.red_weight = 0.212, .blue_weight = 0.087, .full_range = full};
+        case SWS_CS_BT2020:
+            return {.red_weight = 0.2627, .blue_weight = 0.0593, .full_range = full};
+        default:
+            return {.full_range = full};
+    }
+}
+
+/// The frame as yuv_to_bgr() takes it; empty for other formats than 8-bit YUV of full or half width in planes.
+std::optional<YuvImage> yuv_image(const AVFrame& frame, const AVPixFmtDescriptor& format, const ImageType& type) {
+    const AVComponentDescriptor& u = format.comp[1];
+    const AVComponentDescriptor& v = format.comp[2];
+    if (!has_luma_plane(format) || format.nb_components != 3 || u.plane == 0 || v.plane == 0) return std::nullopt;
+    if (format.log2_chroma_w > 1 || format.log2_chroma_h > format.log2_chroma_w) return std::nullopt;
+    for (const AVComponentDescriptor& chroma : {u, v}) {
+        if (chroma.depth != 8 || chroma.shift != 0 || chroma.step != u.step || !frame.data[chroma.plane]) {
+            return std::nullopt;
         }
-        return values;
-    }();
-    return table;
+    }
+    if (u.step != 1 && !(u.step == 2 && u.plane == v.plane && format.log2_chroma_w == 1)) return std::nullopt;
+    const Siting siting = siting_of(frame.chroma_location);
+    YuvImage image;
+    image.width = type.width;
+    image.height = type.height;
+    image.luma = frame.data[0];
+    image.luma_stride = frame.linesize[0];
+    image.u = frame.data[u.plane] + u.offset;
+    image.v = frame.data[v.plane] + v.offset;
+    image.u_stride = frame.linesize[u.plane];
+    image.v_stride = frame.linesize[v.plane];
+    image.chroma_step = u.step;
+    image.half_width = format.log2_chroma_w == 1;
+    image.half_height = format.log2_chroma_h == 1;
+    image.horizontal = siting.horizontal;
+    image.vertical = siting.vertical;
+    return image;
 }
 
 cv::Mat luma_image(const AVFrame& frame, const ImageType& type) {
     cv::Mat image(type.height, type.width, CV_8UC1);
     const bool full = is_full_range(frame);
-    const std::array<uint8_t, 256>& expanded = expansion_table();
     for (int y = 0; y < type.height; ++y) {
         const uint8_t* from = frame.data[0] + static_cast<ptrdiff_t>(y) * frame.linesize[0];
-        uint8_t* to = image.ptr<uint8_t>(y);
         if (full) {
-            std::memcpy(to, from, static_cast<size_t>(type.width));
+            std::memcpy(image.ptr(y), from, static_cast<size_t>(type.width));
         } else {
-            for (int x = 0; x < type.width; ++x) to[x] = expanded[from[x]];
+            expand_luma_range(from, image.ptr(y), type.width);
         }
     }
     return image;
 }
 
+/// `chroma` says where chroma lies in the format that has it.
 UniqueScaler make_scaler(int width, int height, AVPixelFormat from, bool from_full, AVPixelFormat to, bool to_full,
-                         int matrix) {
-    UniqueScaler scaler(
-        sws_getContext(width, height, from, width, height, to, kScalerFlags, nullptr, nullptr, nullptr));
-    if (!scaler) {
+                         int matrix, const Siting& chroma) {
+    UniqueScaler scaler(sws_alloc_context());
+    if (!scaler) throw Error(ErrorCode::internal, "out of memory for converting pixels");
+    // In units of 1/256 of the distance of luma samples.
+    const auto position = [](ChromaSiting siting) { return static_cast<int>(siting) * 128; };
+    const AVPixFmtDescriptor* const formats[] = {av_pix_fmt_desc_get(from), av_pix_fmt_desc_get(to)};
+    const std::pair<const char*, int> options[] = {
+        {"srcw", width},  {"srch", height},   {"src_format", from},       {"dstw", width},
+        {"dsth", height}, {"dst_format", to}, {"sws_flags", kScalerFlags}};
+    for (const auto& [name, value] : options) av_opt_set_int(scaler.get(), name, value, 0);
+    for (int i = 0; i < 2; ++i) {
+        const std::string side = i == 0 ? "src" : "dst";
+        if (formats[i]->log2_chroma_w == 1) {
+            av_opt_set_int(scaler.get(), (side + "_h_chr_pos").c_str(), position(chroma.horizontal), 0);
+        }
+        if (formats[i]->log2_chroma_h == 1) {
+            av_opt_set_int(scaler.get(), (side + "_v_chr_pos").c_str(), position(chroma.vertical), 0);
+        }
+    }
+    const int* coefficients = sws_getCoefficients(matrix);
+    sws_setColorspaceDetails(scaler.get(), coefficients, from_full, coefficients, to_full, 0, kFixedOne, kFixedOne);
+    if (sws_init_context(scaler.get(), nullptr, nullptr) < 0) {
         throw Error(ErrorCode::unsupported, std::string("cannot convert ") + av_get_pix_fmt_name(from) + " pixels to " +
                                                 av_get_pix_fmt_name(to));
     }
-    const int* coefficients = sws_getCoefficients(matrix);
     sws_setColorspaceDetails(scaler.get(), coefficients, from_full, coefficients, to_full, 0, kFixedOne, kFixedOne);
     return scaler;
 }
@@ -128,6 +188,23 @@ UniqueFrame new_frame(int width, int height, int format) {
     frame->format = format;
     if (av_frame_get_buffer(frame.get(), 64) < 0) throw Error(ErrorCode::internal, "out of memory for a video frame");
     return frame;
+}
+
+/// Decoders of raw formats hand out the packet's own bytes, whose rows may be too short for swscale's vectors, begin at
+/// odd addresses or go from bottom to top. Null when there is nothing to mend.
+UniqueFrame copy_if_untidy(const AVFrame& frame) {
+    bool tidy = true;
+    for (int plane = 0; plane < 4 && frame.data[plane]; ++plane) {
+        tidy = tidy && frame.linesize[plane] >= 0 && frame.linesize[plane] % 2 == 0 &&
+               reinterpret_cast<uintptr_t>(frame.data[plane]) % 2 == 0;
+    }
+    if (tidy && frame.linesize[0] % kVectorPixels == 0) return nullptr;
+    UniqueFrame copy = new_frame(frame.width, frame.height, frame.format);
+    if (av_frame_copy(copy.get(), &frame) < 0) throw Error(ErrorCode::unsupported, "cannot copy decoded pixels");
+    copy->color_range = frame.color_range;
+    copy->colorspace = frame.colorspace;
+    copy->chroma_location = frame.chroma_location;
+    return copy;
 }
 
 }  // namespace
@@ -163,18 +240,18 @@ bool is_gray_format(const std::string& pixel_format) {
     return format && format->nb_components < 3 && !(format->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL));
 }
 
-int sample_bits(const std::string& pixel_format) {
-    const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(av_get_pix_fmt(pixel_format.c_str()));
-    return format ? format->comp[0].depth : 0;
-}
-
 std::optional<std::string> refuses_pixels(const ImageType& type) {
     if (type.depth == CV_8U && (type.channels == 1 || type.channels == 3)) return std::nullopt;
     return "video holds 8-bit gray and BGR images, not " + type.text() + "; keep them as npy, tif or png";
 }
 
+bool is_deep_format(const std::string& pixel_format) {
+    const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(av_get_pix_fmt(pixel_format.c_str()));
+    return format && is_deep(*format);
+}
+
 cv::Mat FrameToImage::convert(const AVFrame& frame, const ImageType& type) {
-    const bool deep = type.depth == CV_16U && type.gray();
+    const bool deep = type.depth == CV_16U && (type.channels == 1 || type.channels == 3);
     const auto refused = refuses_pixels(type);
     if (refused && !deep) throw Error(ErrorCode::wrong_type, *refused);
     const auto fits = [](int coded, int wanted) { return coded == wanted || coded == round_up(wanted, 2); };
@@ -184,61 +261,83 @@ cv::Mat FrameToImage::convert(const AVFrame& frame, const ImageType& type) {
     }
     const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
     if (!format || !frame.data[0]) throw Error(ErrorCode::unsupported, "decodes to an unknown pixel format");
-    if (deep) {
-        if (!has_deep_luma_plane(*format)) throw Error(ErrorCode::wrong_type, "holds no 16-bit gray frames");
-        return deep_luma_image(frame, type);
+    if (deep && !is_deep(*format)) throw Error(ErrorCode::wrong_type, "holds frames of 8 bits where 16 are expected");
+    if (is_deep(*format)) {
+        const UniqueFrame tidy = copy_if_untidy(frame);
+        return from_deep(tidy ? *tidy : frame, *format, type);
     }
-    cv::Mat gray;
-    if (has_luma_plane(*format) && (type.gray() || format->nb_components < 3)) gray = luma_image(frame, type);
-    if (type.gray() && !gray.empty()) return gray;
-    if (!gray.empty()) {
-        cv::Mat bgr;
-        cv::cvtColor(gray, bgr, cv::COLOR_GRAY2BGR);
-        return bgr;
-    }
-    const cv::Mat bgr = to_bgr(frame)(cv::Rect(0, 0, type.width, type.height));
     cv::Mat image;
-    if (type.gray()) {
-        cv::cvtColor(bgr, image, cv::COLOR_BGR2GRAY);
-        return image;
+    if (has_luma_plane(*format) && (type.gray() || format->nb_components < 3)) {
+        image = luma_image(frame, type);
+        if (!type.gray()) cv::cvtColor(image, image, cv::COLOR_GRAY2BGR);
+    } else if (const auto yuv = yuv_image(frame, *format, type); yuv && !type.gray()) {
+        image.create(type.height, type.width, CV_8UC3);
+        yuv_to_bgr(*yuv, encoding_of(frame), image);
+    } else {
+        image = scaled(frame, AV_PIX_FMT_BGR24, type);
+        if (type.gray()) cv::cvtColor(image, image, cv::COLOR_BGR2GRAY);
     }
-    return bgr.isContinuous() ? bgr : bgr.clone();
+    return image;
 }
 
-cv::Mat FrameToImage::to_bgr(const AVFrame& frame) {
+cv::Mat FrameToImage::from_deep(const AVFrame& frame, const AVPixFmtDescriptor& format, const ImageType& type) {
+    const cv::Size size(type.width, type.height);
+    const int most = (1 << format.comp[0].depth) - 1;
+    cv::Mat image;
+    if (has_deep_luma(format) && (type.gray() || format.nb_components < 3)) {
+        image = deep_luma(frame, size, is_full_range(frame));
+        if (type.depth == CV_8U) image.convertTo(image, CV_8U, 255.0 / most);
+        if (!type.gray()) cv::cvtColor(image, image, cv::COLOR_GRAY2BGR);
+        return image;
+    }
+    if (has_deep_bgr(format)) {
+        const Siting siting = siting_of(frame.chroma_location);
+        image = deep_bgr(frame, size, encoding_of(frame), siting.horizontal, siting.vertical);
+        if (type.depth == CV_8U) image.convertTo(image, CV_8U, 255.0 / most);
+    } else if (type.depth == CV_8U) {
+        image = scaled(frame, AV_PIX_FMT_BGR24, type);
+    } else {
+        image = scaled(frame, AV_PIX_FMT_BGR48, type);
+        if (most < 0xffff) image.convertTo(image, CV_16U, most / 65535.0);
+    }
+    if (type.gray()) cv::cvtColor(image, image, cv::COLOR_BGR2GRAY);
+    return image;
+}
+
+cv::Mat FrameToImage::scaled(const AVFrame& frame, AVPixelFormat to, const ImageType& type) {
     const auto format = static_cast<AVPixelFormat>(frame.format);
-    const int matrix = matrix_of(frame.colorspace);
-    const bool full = is_full_range(frame);
-    if (!scaler_ || frame.width != width_ || frame.height != height_ || frame.format != format_ || matrix != matrix_ ||
-        full != full_range_) {
-        scaler_ = make_scaler(frame.width, frame.height, plain_format(format), full, AV_PIX_FMT_BGR24, true, matrix);
-        width_ = frame.width;
-        height_ = frame.height;
-        format_ = frame.format;
-        matrix_ = matrix;
-        full_range_ = full;
+    const Kind kind = {.width = frame.width,
+                       .height = frame.height,
+                       .from = format,
+                       .to = to,
+                       .matrix = matrix_of(frame.colorspace),
+                       .full_range = is_full_range(frame),
+                       .chroma_location = frame.chroma_location};
+    if (!scaler_ || kind != kind_) {
+        scaler_ = make_scaler(kind.width, kind.height, plain_format(format), kind.full_range, to, true, kind.matrix,
+                              siting_of(frame.chroma_location));
+        kind_ = kind;
     }
-    // Decoders of raw formats hand out the packet's own bytes, whose rows may be too short for swscale's vectors.
-    UniqueFrame aligned;
-    if (frame.linesize[0] % kVectorPixels != 0 || frame.linesize[0] < 0) {
-        aligned = new_frame(frame.width, frame.height, frame.format);
-        if (av_frame_copy(aligned.get(), &frame) < 0) throw Error(ErrorCode::unsupported, "cannot copy decoded pixels");
-    }
-    const AVFrame& source = aligned ? *aligned : frame;
-    cv::Mat bgr(frame.height, round_up(frame.width, kVectorPixels), CV_8UC3);
+    const UniqueFrame tidy = copy_if_untidy(frame);
+    const AVFrame& source = tidy ? *tidy : frame;
+    cv::Mat bgr(frame.height, round_up(frame.width, kVectorPixels), to == AV_PIX_FMT_BGR24 ? CV_8UC3 : CV_16UC3);
     uint8_t* const data[] = {bgr.data, nullptr, nullptr, nullptr};
     const int strides[] = {static_cast<int>(bgr.step[0]), 0, 0, 0};
     if (sws_scale(scaler_.get(), source.data, source.linesize, 0, frame.height, data, strides) != frame.height) {
         throw Error(ErrorCode::internal, "FFmpeg could not convert a frame's pixels");
     }
-    return bgr(cv::Rect(0, 0, frame.width, frame.height));
+    const cv::Mat image = bgr(cv::Rect(0, 0, type.width, type.height));
+    return image.isContinuous() ? image : image.clone();
 }
 
 ImageToFrame::ImageToFrame(const ImageType& type, AVPixelFormat format)
     : type_(type), format_(format), width_(round_up(type.width, 2)), height_(round_up(type.height, 2)) {
     if (const auto refused = refuses_pixels(type)) throw Error(ErrorCode::wrong_type, *refused);
     if (type.gray()) return;
-    scaler_ = make_scaler(width_, height_, AV_PIX_FMT_BGR24, true, plain_format(format), true, SWS_CS_ITU601);
+    // JPEG has chroma in the middle of its luma samples, H.264 above the left ones.
+    const bool jpeg = plain_format(format) != format;
+    scaler_ = make_scaler(width_, height_, AV_PIX_FMT_BGR24, true, plain_format(format), true, SWS_CS_ITU601,
+                          jpeg ? Siting{ChromaSiting::centre, ChromaSiting::centre} : Siting{});
     padded_.create(height_, round_up(width_, kVectorPixels), CV_8UC3);
     padded_.setTo(0);
 }

@@ -20,8 +20,8 @@ void describe_picture(const AVFrame& frame, VideoStream& stream);
 /// Whether the format has no colour ("gray"); false for unknown names.
 bool is_gray_format(const std::string& pixel_format);
 
-/// Bits of a sample of the first component (8 for most); 0 for unknown names.
-int sample_bits(const std::string& pixel_format);
+/// Whether all samples have 9 to 16 bits and are whole numbers; false for unknown names.
+bool is_deep_format(const std::string& pixel_format);
 
 /// Why images of this type cannot be encoded as video; empty when they can.
 std::optional<std::string> refuses_pixels(const ImageType& type);
@@ -29,22 +29,37 @@ std::optional<std::string> refuses_pixels(const ImageType& type);
 /// Decoded frames to images. Keeps FFmpeg's scaler between frames of the same kind; used by one thread at a time.
 class FrameToImage {
 public:
-    /// An image of its own memory, rows without padding. `type` is 8-bit gray or BGR, or 16-bit gray for frames of gray
-    /// formats of 9 to 16 bits, whose values are kept as they are. The frame may be larger by the padding to even
-    /// sizes, which is cut off. 8-bit gray is the luma plane itself, brought to full range; colour is converted with
-    /// the matrix and range of the frame, BT.601 where it does not say, as OpenCV does. Throws Error(wrong_type) when
-    /// sizes or types do not fit and Error(unsupported) when FFmpeg cannot convert the format. Errors carry no path.
+    /// An image of its own memory, rows without padding. `type` is 8-bit gray or BGR, or the same with 16 bits for
+    /// frames with 9 to 16 bits a sample; 16-bit values keep the number of bits of the frame (0..1023 of 10 bits). The
+    /// frame may be larger by the padding to even sizes, which is cut off.
+    ///
+    /// Gray is the luma plane itself, brought to full range as the frame's tag says. Colour is converted with the
+    /// matrix and range of the frame, BT.601 where it does not say, as OpenCV does, and with chroma interpolated from
+    /// where it lies: in the middle of its luma samples when the frame says so (JPEG, MPEG-1), above the left ones
+    /// when it does not say. Throws Error(wrong_type) when sizes or types do not fit and Error(unsupported) when
+    /// FFmpeg cannot convert the format. Errors carry no path.
     cv::Mat convert(const AVFrame& frame, const ImageType& type);
 
 private:
-    cv::Mat to_bgr(const AVFrame& frame);
+    /// What a scaler is made for.
+    struct Kind {
+        int width = 0;
+        int height = 0;
+        int from = AV_PIX_FMT_NONE;
+        int to = AV_PIX_FMT_NONE;
+        int matrix = -1;
+        bool full_range = false;
+        int chroma_location = 0;
+
+        bool operator==(const Kind&) const = default;
+    };
+
+    cv::Mat from_deep(const AVFrame& frame, const AVPixFmtDescriptor& format, const ImageType& type);
+    /// By FFmpeg's scaler, to 8-bit or 16-bit BGR.
+    cv::Mat scaled(const AVFrame& frame, AVPixelFormat to, const ImageType& type);
 
     UniqueScaler scaler_;
-    int width_ = 0;
-    int height_ = 0;
-    int format_ = AV_PIX_FMT_NONE;
-    int matrix_ = -1;
-    bool full_range_ = false;
+    Kind kind_;
 };
 
 /// Images to frames for an encoder: full range, BT.601, sizes padded to even by repeating the last row and column. Used

@@ -17,8 +17,8 @@ namespace {
 
 class VideoChunkReader : public ChunkReader {
 public:
-    VideoChunkReader(const std::filesystem::path& path, const ImageType& type, std::shared_ptr<const PacketTable> table)
-        : path_(path), type_(type), demuxer_(demuxer_of_extension(path)), table_(std::move(table)) {
+    VideoChunkReader(const std::filesystem::path& path, const ImageType& type, const ChunkReadOptions& options)
+        : path_(path), type_(type), demuxer_(demuxer_of_extension(path)), options_(options) {
         if (demuxer_.empty()) {
             throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
                         "video chunks are .mp4 .mov .m4v .mkv .webm .avi files");
@@ -26,23 +26,41 @@ public:
     }
 
     cv::Mat read(int64_t position) override {
-        if (position < 0) {
-            throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}},
-                        "has no frame " + std::to_string(position));
-        }
-        const bool given = table_ != nullptr && !scanned_;
         try {
             return read_from_table(position);
         } catch (const Error& error) {
             const bool may_be_stale = error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found;
-            if (!given || scanned_ || !may_be_stale || !replace_table()) throw;
+            if (scanned_ || !may_be_stale || !replace_table()) throw;
         }
         return read_from_table(position);
     }
 
-    std::optional<int64_t> frame_count() override { return known_table().frame_count(); }
+    int64_t entry_position(int64_t position) override {
+        const int64_t first = table_with(position).first_position;
+        return first + decoder().entry_position(position - first);
+    }
 
-    const PacketTable* packet_table() override { return &known_table(); }
+    void will_read(std::span<const int64_t> positions) override {
+        if (positions.empty()) return;
+        table_with(positions.front());
+        table_with(positions.back());
+        std::vector<int64_t> own(positions.begin(), positions.end());
+        for (int64_t& position : own) position -= table_->first_position;
+        decoder().will_read(own);
+    }
+
+    void set_last_position(int64_t position) override {
+        last_position_ = position;
+        if (decoder_) decoder_->set_last_position(position - table_->first_position);
+    }
+
+    void drop_cache() override {
+        if (decoder_) decoder_->drop_cache();
+    }
+
+    std::optional<int64_t> frame_count() override { return whole_table().frame_count(); }
+
+    const PacketTable* packet_table() override { return &whole_table(); }
 
     DecodeCounters counters() const override {
         DecodeCounters counters = earlier_;
@@ -51,9 +69,56 @@ public:
     }
 
 private:
-    const PacketTable& known_table() {
-        if (!table_) table_ = scan();
+    std::shared_ptr<const PacketTable> known(std::optional<int64_t> position) const {
+        return options_.packets && !scanned_ ? options_.packets(position) : nullptr;
+    }
+
+    void use(std::shared_ptr<const PacketTable> table, bool whole) {
+        earlier_ = counters();
+        decoder_.reset();
+        table_ = std::move(table);
+        is_whole_ = whole;
+    }
+
+    void use_whole_table() {
+        std::shared_ptr<const PacketTable> table = known(std::nullopt);
+        use(table ? std::move(table) : scan(), true);
+    }
+
+    const PacketTable& whole_table() {
+        if (!table_ || !is_whole_) use_whole_table();
         return *table_;
+    }
+
+    bool holds(int64_t position) const {
+        return table_ && position >= table_->first_position &&
+               position < table_->first_position + table_->frame_count();
+    }
+
+    /// The whole table costs time in proportion to the chunk, so a first jump into it makes do with a part.
+    const PacketTable& table_with(int64_t position) {
+        if (!table_ && position >= 0) {
+            if (std::shared_ptr<const PacketTable> part = known(position)) use(std::move(part), false);
+        }
+        if (!holds(position) && !is_whole_) use_whole_table();
+        if (!holds(position)) {
+            const int64_t count = table_->frame_count();
+            throw Error(position < 0 ? ErrorCode::invalid_argument : ErrorCode::not_found, {path_.string(), {}, {}},
+                        "has no frame at position " + std::to_string(position) + "; it holds " + std::to_string(count) +
+                            (count == 1 ? " frame" : " frames"));
+        }
+        return *table_;
+    }
+
+    VideoDecoder& decoder() {
+        if (!decoder_) {
+            decoder_ = std::make_unique<VideoDecoder>(path_, table_,
+                                                      VideoDecoderOptions{.threads = options_.decoder_threads,
+                                                                          .cache_bytes = options_.cache_bytes,
+                                                                          .pool = options_.decoders});
+            decoder_->set_last_position(last_position_ - table_->first_position);
+        }
+        return *decoder_;
     }
 
     std::shared_ptr<const PacketTable> scan() {
@@ -65,14 +130,10 @@ private:
     }
 
     cv::Mat read_from_table(int64_t position) {
-        const int64_t count = known_table().frame_count();
-        if (position >= count) {
-            throw Error(ErrorCode::not_found, {path_.string(), {}, {}},
-                        "has no frame at position " + std::to_string(position) + "; it holds " + std::to_string(count) +
-                            (count == 1 ? " frame" : " frames"));
-        }
-        if (!decoder_) decoder_ = std::make_unique<VideoDecoder>(path_, table_);
-        const AVFrame& frame = decoder_->read(position);
+        const int64_t first = table_with(position).first_position;
+        VideoDecoder& video = decoder();
+        last_position_ = position;
+        const AVFrame& frame = video.read(position - first);
         try {
             return converter_.convert(frame, type_);
         } catch (const Error& error) {
@@ -84,6 +145,7 @@ private:
     bool replace_table() {
         std::shared_ptr<const PacketTable> fresh;
         try {
+            whole_table();
             fresh = scan();
         } catch (const Error&) {
             return false;
@@ -92,9 +154,7 @@ private:
         if (std::any_of(table_->packets.begin(), table_->packets.end(), checked)) fresh = moved_packets(*fresh);
         if (!fresh) return false;
         if (fresh->packets == table_->packets && fresh->stream.extradata == table_->stream.extradata) return false;
-        earlier_ = counters();
-        decoder_.reset();
-        table_ = std::move(fresh);
+        use(std::move(fresh), true);
         return true;
     }
 
@@ -114,8 +174,11 @@ private:
     std::filesystem::path path_;
     ImageType type_;
     std::string demuxer_;
+    ChunkReadOptions options_;
     std::shared_ptr<const PacketTable> table_;
+    bool is_whole_ = false;
     bool scanned_ = false;
+    int64_t last_position_ = -1;
     std::unique_ptr<VideoDecoder> decoder_;
     FrameToImage converter_;
     DecodeCounters earlier_;  ///< of scans and of decoders already closed
@@ -124,8 +187,13 @@ private:
 }  // namespace
 
 std::unique_ptr<ChunkReader> open_video_chunk(const std::filesystem::path& path, const ImageType& type,
-                                              std::shared_ptr<const PacketTable> table) {
-    return std::make_unique<VideoChunkReader>(path, type, std::move(table));
+                                              const ChunkReadOptions& options) {
+    return std::make_unique<VideoChunkReader>(path, type, options);
+}
+
+std::function<std::shared_ptr<const PacketTable>(std::optional<int64_t>)> known_packets(
+    std::shared_ptr<const PacketTable> table) {
+    return [table = std::move(table)](std::optional<int64_t>) { return table; };
 }
 
 VideoChunkFormat::VideoChunkFormat(std::string name, std::vector<std::string> aliases, std::string extension,
@@ -162,8 +230,8 @@ std::unique_ptr<ChunkWriter> VideoChunkFormat::create(const std::filesystem::pat
 }
 
 std::unique_ptr<ChunkReader> VideoChunkFormat::open(const std::filesystem::path& path, const ImageType& type,
-                                                    std::shared_ptr<const PacketTable> table) const {
-    return open_video_chunk(path, type, std::move(table));
+                                                    const ChunkReadOptions& options) const {
+    return open_video_chunk(path, type, options);
 }
 
 }  // namespace reelstore

@@ -12,11 +12,15 @@ namespace reelstore {
 /// Opens a video file of any codec in one of the containers of stores (.mp4 .mov .m4v, .mkv .webm, .avi) as a chunk of
 /// frames of `type`.
 ///
-/// Without a table the file is scanned when the first frame is asked for. A table that no longer fits the file is
+/// Without known packets the file is scanned when the first frame is asked for. Packets that no longer fit the file are
 /// replaced by a scan, once. Throws Error(unsupported) for another extension; everything else is found out by reading,
 /// also whether the file can give frames of `type`.
 std::unique_ptr<ChunkReader> open_video_chunk(const std::filesystem::path& path, const ImageType& type,
-                                              std::shared_ptr<const PacketTable> table);
+                                              const ChunkReadOptions& options = {});
+
+/// For ChunkReadOptions::packets, when all are at hand.
+std::function<std::shared_ptr<const PacketTable>(std::optional<int64_t>)> known_packets(
+    std::shared_ptr<const PacketTable> table);
 
 /// A chunk format that is one encoder in one container.
 class VideoChunkFormat : public ChunkFormat {
@@ -32,7 +36,7 @@ public:
     std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
                                         const CodecOptions& options) const override;
     std::unique_ptr<ChunkReader> open(const std::filesystem::path& path, const ImageType& type,
-                                      std::shared_ptr<const PacketTable> table) const override;
+                                      const ChunkReadOptions& options) const override;
 
 private:
     ChunkFormatInfo info_;

@@ -41,8 +41,9 @@ public:
         frame.time = static_cast<double>(index) * interval;
         return frame;
     }
-    std::vector<Json> extra_data() override {
-        return last_ % 10 == 0 ? std::vector<Json>{{{"at", last_}}} : std::vector<Json>{};
+    std::vector<Json> extra_data() override { return extra_data_of(last_); }
+    std::vector<Json> extra_data_of(int64_t index) override {
+        return index % 10 == 0 ? std::vector<Json>{{{"at", index}}} : std::vector<Json>{};
     }
 
     int64_t damaged = -1;

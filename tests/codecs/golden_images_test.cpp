@@ -61,7 +61,7 @@ int check_store(const fs::path& folder, const Json& expect) {
     REQUIRE(format);
     int index = 0;
     for (const int chunk : expect.at("chunks")) {
-        const auto reader = format->open(folder / fmt::format("{:06d}", chunk), type, nullptr);
+        const auto reader = format->open(folder / fmt::format("{:06d}", chunk), type);
         const int64_t count = reader->frame_count().value();
         for (int64_t position = 0; position < count; ++position, ++index) {
             cv::Mat image = reader->read(position);

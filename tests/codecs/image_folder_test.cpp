@@ -62,7 +62,7 @@ void check_chunk(const ChunkFormat& format, const ImageType& type, const CodecOp
     for (int i = 0; i < kFrames; ++i) expected_names.push_back(image_file_name(i, format.info().extension));
     CHECK(file_system().list(folder / "000000") == expected_names);
 
-    const auto reader = format.open(folder / "000000", type, nullptr);
+    const auto reader = format.open(folder / "000000", type);
     CHECK(reader->frame_count() == kFrames);
     std::vector<int> order(kFrames);
     std::iota(order.begin(), order.end(), 0);
@@ -109,7 +109,7 @@ TEST_CASE("image_folder: every value of 16 bit gray survives a ppm") {
         const ChunkFormat* ppm = find_chunk_format("ppm");
         auto writer = ppm->create(folder / "0", ImageType::of(values), {});
         writer->write(values);
-        CHECK(equal_pixels(ppm->open(folder / "0", ImageType::of(values), nullptr)->read(0), values));
+        CHECK(equal_pixels(ppm->open(folder / "0", ImageType::of(values))->read(0), values));
     }
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("image_folder: float values that are no numbers survive") {
         const ChunkFormat* format = find_chunk_format(name);
         auto writer = format->create(folder / "0", ImageType::of(image), {});
         writer->write(image);
-        CHECK(equal_pixels(format->open(folder / "0", ImageType::of(image), nullptr)->read(0), image));
+        CHECK(equal_pixels(format->open(folder / "0", ImageType::of(image))->read(0), image));
     }
 }
 
@@ -207,7 +207,7 @@ TEST_CASE("image_folder: missing, oversized and damaged files leave the others r
         file_system().remove(file(4));
         std::filesystem::resize_file(file(2), std::filesystem::file_size(file(2)) / 2);
         std::filesystem::resize_file(file(3), 8 << 20);
-        const auto reader = format->open(folder / "0", type, nullptr);
+        const auto reader = format->open(folder / "0", type);
         CHECK(reader->frame_count() == 4);
         try {
             reader->read(4);
@@ -221,7 +221,7 @@ TEST_CASE("image_folder: missing, oversized and damaged files leave the others r
         CHECK(error_of([&] { reader->read(3); }) == ErrorCode::corrupt);
         CHECK(error_of([&] { reader->read(-1); }) == ErrorCode::invalid_argument);
         for (int position : {5, 0, 1}) CHECK(read_image_number(reader->read(position)) == position * 1000);
-        CHECK(error_of([&] { format->open(folder / "1", type, nullptr); }) == ErrorCode::not_found);
+        CHECK(error_of([&] { format->open(folder / "1", type); }) == ErrorCode::not_found);
     }
 }
 
@@ -232,11 +232,11 @@ TEST_CASE("image_folder: a npy file must be exactly the store's array") {
     write_chunk(*npy, folder / "0", type, 2);
     for (const ImageType& other :
          {ImageType{53, 37, 1, CV_8U}, ImageType{37, 53, 1, CV_8S}, ImageType{37, 53, 3, CV_8U}}) {
-        CHECK(error_of([&] { npy->open(folder / "0", other, nullptr)->read(0); }) == ErrorCode::corrupt);
+        CHECK(error_of([&] { npy->open(folder / "0", other)->read(0); }) == ErrorCode::corrupt);
     }
     const auto file = folder / "0" / "000001.npy";
     std::filesystem::resize_file(file, std::filesystem::file_size(file) + 1);
-    CHECK(error_of([&] { npy->open(folder / "0", type, nullptr)->read(1); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { npy->open(folder / "0", type)->read(1); }) == ErrorCode::corrupt);
 }
 
 TEST_CASE("chunk_format: names, aliases and counters") {

@@ -75,7 +75,7 @@ TEST_CASE("numbered frames come back by number in any order, in every format, si
                 const WrittenVideo video =
                     write_video(*format, folder / ("0" + format->info().extension), type, kFrames, options);
                 REQUIRE(video.frames.size() == kFrames);
-                const auto reader = format->open(video.path, type, video.table);
+                const auto reader = format->open(video.path, type, {.packets = known_packets(video.table)});
                 const double floor = channels == 1 ? 26 : 18;
                 for (const auto& order : reading_orders(kFrames)) {
                     for (const int64_t position : order) check_frame(*reader, type, position, floor);
@@ -130,7 +130,7 @@ TEST_CASE("B-frames, also in pyramids, are handed out and read in display order"
             }
             CHECK(reordered);
             for (const auto& table : {std::shared_ptr<PacketTable>(video.table), std::shared_ptr<PacketTable>()}) {
-                const auto reader = format.open(video.path, type, table);
+                const auto reader = format.open(video.path, type, {.packets = known_packets(table)});
                 for (const auto& order : reading_orders(100)) {
                     for (const int64_t position : order) check_frame(*reader, type, position, 25);
                 }
@@ -155,7 +155,7 @@ TEST_CASE("frames are stored as soon as they are written when the encoder does n
             CHECK(stored.back().packet->offset + stored.back().bytes <= std::filesystem::file_size(path));
         }
         // As after a crash: the file has no end, but the table makes every frame readable.
-        const auto reader = format->open(path, type, table_of(*writer->stream(), stored));
+        const auto reader = format->open(path, type, {.packets = known_packets(table_of(*writer->stream(), stored))});
         for (int64_t position = 39; position >= 0; --position) check_frame(*reader, type, position, 30);
     }
 }
@@ -179,7 +179,7 @@ TEST_CASE("gray frames survive crf 0 and qp 0 bit for bit") {
                     images.push_back(image);
                 }
                 writer->finish();
-                const auto reader = format.open(path, type, nullptr);
+                const auto reader = format.open(path, type);
                 for (int i = 19; i >= 0; --i) {
                     CHECK(cv::norm(reader->read(i), images[static_cast<size_t>(i)], cv::NORM_INF) == 0);
                 }
@@ -200,7 +200,7 @@ TEST_CASE("counters: reading in order decodes each packet once, a jump no more t
             const ImageType type = image_type(48, 64, 1);
             const WrittenVideo video =
                 write_video(*format, folder / ("0" + format->info().extension), type, 90, options);
-            const auto reader = format->open(video.path, type, video.table);
+            const auto reader = format->open(video.path, type, {.packets = known_packets(video.table)});
             for (int64_t position = 0; position < 90; ++position) reader->read(position);
             CHECK(reader->counters().packets_sent == 90);
             CHECK(reader->counters().frames_decoded == 90);
@@ -225,7 +225,7 @@ TEST_CASE("reading backward decodes each group once") {
     const TemporaryFolder folder;
     const ImageType type = image_type(48, 64, 1);
     const WrittenVideo video = write_video(format, folder / "0.mp4", type, 90, {{"preset", "ultrafast"}});
-    const auto reader = format.open(video.path, type, video.table);
+    const auto reader = format.open(video.path, type, {.packets = known_packets(video.table)});
     for (int64_t position = 89; position >= 0; --position) check_frame(*reader, type, position, 25);
     CHECK(reader->counters().packets_sent <= 90 + 15);
 }
@@ -236,7 +236,7 @@ TEST_CASE("a position behind the end names the file and its number of frames, wi
     const ImageType type = image_type(48, 64, 1);
     const WrittenVideo video = write_video(format, folder / "000007.mkv", type, 12);
     for (const auto& table : {video.table, std::shared_ptr<PacketTable>()}) {
-        const auto reader = format.open(video.path, type, table);
+        const auto reader = format.open(video.path, type, {.packets = known_packets(table)});
         try {
             reader->read(12);
             FAIL("no error");
@@ -263,7 +263,7 @@ TEST_CASE("a stale table is replaced by one scan") {
     short_table->sort_display_order();
     for (Packet& packet : short_table->packets) packet.checksum.reset();
     for (const auto& table : {shifted, short_table}) {
-        const auto reader = format.open(video.path, type, table);
+        const auto reader = format.open(video.path, type, {.packets = known_packets(table)});
         for (const int64_t position : {20, 3, 29}) check_frame(*reader, type, position, 25);
         CHECK(reader->counters().demux_scans == 1);
     }
@@ -335,7 +335,7 @@ TEST_CASE("types that video cannot hold, files that exist and frames of another 
         CHECK_THROWS_AS(writer->write(make_numbered_image(image_type(48, 66, 3), 0)), Error);
         writer->write(make_numbered_image(image_type(48, 64, 3), 0));
         writer->finish();
-        const auto reader = format->open(path, image_type(50, 64, 3), nullptr);
+        const auto reader = format->open(path, image_type(50, 64, 3));
         CHECK_THROWS_AS(reader->read(0), Error);
     }
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "codecs/video/packet_scan.h"
+#include "codecs/video/video_chunk_format.h"
 #include "tests/codecs/video_kit.h"
 #include "tests/temporary_folder.h"
 
@@ -18,7 +19,7 @@ const ImageType kType = {.height = 48, .width = 64, .channels = 1, .depth = CV_8
 /// Reads all positions; gives how many came out right. A frame may be an Error, but never show another number.
 int right_frames(const ChunkFormat& format, const std::filesystem::path& path, std::shared_ptr<const PacketTable> table,
                  int count) {
-    const auto reader = format.open(path, kType, std::move(table));
+    const auto reader = format.open(path, kType, {.packets = known_packets(std::move(table))});
     int right = 0;
     for (int position = count - 1; position >= 0; --position) {
         try {
@@ -35,7 +36,7 @@ int right_frames(const ChunkFormat& format, const std::filesystem::path& path, s
 
 /// Reads all positions of a file without checksums, where changed bytes may decode to anything: nothing may crash.
 void read_everything(const ChunkFormat& format, const std::filesystem::path& path, int count) {
-    const auto reader = format.open(path, kType, nullptr);
+    const auto reader = format.open(path, kType);
     for (int position = 0; position < count; ++position) {
         try {
             const cv::Mat image = reader->read(position);
@@ -105,7 +106,7 @@ TEST_CASE("a frame of the same group stays readable before the damage, and the n
     const Packet& packet = *video.frames[20].packet;
     std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(packet.offset), packet.size, '\xff');
     write_bytes(video.path, bytes);
-    const auto reader = format.open(video.path, kType, video.table);
+    const auto reader = format.open(video.path, kType, {.packets = known_packets(video.table)});
     for (int position = 0; position < 45; ++position) {
         CAPTURE(position);
         if (position >= 20 && position < 30) {
@@ -129,7 +130,7 @@ TEST_CASE("bytes changed anywhere in a small file never crash a scan") {
             write_bytes(changed, bytes);
             try {
                 scan_packets(changed);
-                const auto reader = format->open(changed, kType, nullptr);
+                const auto reader = format->open(changed, kType);
                 for (int position = 0; position < 4; ++position) reader->read(position);
             } catch (const Error& error) {
                 CHECK(error.code() != ErrorCode::internal);
@@ -151,7 +152,7 @@ TEST_CASE("a table with impossible places is an error") {
             packet.offset = offset;
             packet.size = size;
         }
-        const auto reader = format.open(folder / "1.mkv", kType, table);
+        const auto reader = format.open(folder / "1.mkv", kType, {.packets = known_packets(table)});
         CHECK_THROWS_AS(reader->read(2), Error);
     }
 }
@@ -161,7 +162,7 @@ TEST_CASE("one changed bit is an error for the frames that need it, never anothe
         CAPTURE(format->info().name);
         const TemporaryFolder folder;
         const WrittenVideo video = write_video(*format, folder / ("0" + format->info().extension), kType, 30);
-        const auto untouched = format->open(video.path, kType, video.table);
+        const auto untouched = format->open(video.path, kType, {.packets = known_packets(video.table)});
         std::vector<cv::Mat> frames;
         for (int position = 0; position < 30; ++position) frames.push_back(untouched->read(position).clone());
         const std::vector<char> whole = bytes_of(video.path);
@@ -172,7 +173,7 @@ TEST_CASE("one changed bit is an error for the frames that need it, never anothe
                 std::vector<char> bytes = whole;
                 bytes[packet.offset + at] = static_cast<char>(bytes[packet.offset + at] ^ 0x10);
                 write_bytes(changed, bytes);
-                const auto reader = format->open(changed, kType, video.table);
+                const auto reader = format->open(changed, kType, {.packets = known_packets(video.table)});
                 for (int position = 29; position >= 0; --position) {
                     const bool own = position == static_cast<int>(damaged);
                     try {

@@ -112,7 +112,7 @@ TEST_CASE("videos that imgstore wrote show the number of each position, in any o
                 if (std::filesystem::exists(candidate)) path = candidate;
             }
             CAPTURE(path.string());
-            const auto reader = open_video_chunk(path, type, nullptr);
+            const auto reader = open_video_chunk(path, type);
             const int64_t count = reader->frame_count().value_or(0);
             REQUIRE(count > 0);
             for (int64_t position = count - 1; position >= 0; --position) {
@@ -149,7 +149,7 @@ TEST_CASE("texts that name other files are refused by content, and what they nam
             const std::string what = opening_error(path, ErrorCode::unsupported);
             CHECK(what.find("is not a video file (looks like " + std::string(name) + ")") != std::string::npos);
             if (std::string(extension) != ".ts") {
-                const auto reader = open_video_chunk(path, image_type(48, 64, 1), nullptr);
+                const auto reader = open_video_chunk(path, image_type(48, 64, 1));
                 try {
                     reader->read(0);
                     FAIL("no error");

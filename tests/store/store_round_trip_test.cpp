@@ -119,7 +119,7 @@ TEST_CASE("a video chunk is read from the index without a demuxer") {
         CAPTURE(format);
         const std::filesystem::path path = folder / std::string(format).substr(0, 4);
         write_numbered_store(path, {.format = format, .chunk_frames = 30}, gray_type(), 60);
-        StoreReader store(path);
+        StoreReader store(path, {.threads = 1});
         for (int64_t i = 0; i < 60; ++i) REQUIRE(store.next());
         const DecodeCounters counters = store.counters();
         CHECK(counters.demux_scans == 0);

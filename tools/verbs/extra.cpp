@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "store/store_reader.h"
+#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/ranges.h"
@@ -21,31 +21,32 @@ public:
         return "  store extra mystore --json | jq .temperature\n  store extra mystore --csv > extra.csv\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_option("--index", range_, "only of the frames A:B; negative values count from the end");
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line (the default)");
         app.add_flag("--csv", csv_, "comma separated values, a column for every key that occurs")->excludes(json);
     }
     int run() override {
-        const StoreReader store(store_);
-        const IndexRange range = parse_index_range(range_, store.frame_count());
+        const std::unique_ptr<Recording> opened = open_recording(recording_);
+        const Recording& recording = *opened;
+        const IndexRange range = parse_index_range(range_, recording.frame_count());
         if (csv_) {
-            print_csv(store, range);
+            print_csv(recording, range);
         } else {
-            visit(store, range, [](const Json& record) { fmt::print("{}\n", record.dump()); });
+            visit(recording, range, [](const Json& record) { fmt::print("{}\n", record.dump()); });
         }
-        print_notes(store.warnings());
-        return store.incomplete() ? kExitDataLost : kExitDone;
+        print_notes(recording.warnings());
+        return recording.incomplete() ? kExitDataLost : kExitDone;
     }
 
 private:
     /// Every record with the frame it belongs to.
-    static void visit(const StoreReader& store, const IndexRange& range,
+    static void visit(const Recording& recording, const IndexRange& range,
                       const std::function<void(const Json&)>& print) {
-        store.visit_extra_data(range.first, range.last, [&](const ExtraRecord& record) {
+        recording.visit_extra_data(range.first, range.last, [&](const ExtraRecord& record) {
             if ((record.frame_index - range.first) % range.step != 0) return true;
             Json line = record.data;
-            const std::optional<FrameRow> row = store.row(record.frame_index);
+            const std::optional<FrameRow> row = recording.row(record.frame_index);
             line["frame_index"] = record.frame_index;
             line["frame_number"] = row ? Json(row->number) : Json();
             line["frame_time"] = row ? finite_or_null(row->time) : Json();
@@ -54,9 +55,9 @@ private:
         });
     }
 
-    static void print_csv(const StoreReader& store, const IndexRange& range) {
+    static void print_csv(const Recording& recording, const IndexRange& range) {
         std::vector<std::string> columns = {"frame_index", "frame_number", "frame_time"};
-        visit(store, range, [&](const Json& record) {
+        visit(recording, range, [&](const Json& record) {
             for (const auto& [key, value] : record.items()) {
                 if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
             }
@@ -67,7 +68,7 @@ private:
         std::vector<std::string> fields;
         for (const std::string& column : columns) fields.push_back(csv_field(column));
         print_line(fields);
-        visit(store, range, [&](const Json& record) {
+        visit(recording, range, [&](const Json& record) {
             fields.clear();
             for (const std::string& column : columns) {
                 const auto value = record.find(column);
@@ -81,7 +82,7 @@ private:
         });
     }
 
-    std::string store_;
+    std::string recording_;
     std::string range_ = ":";
     bool json_ = false;
     bool csv_ = false;

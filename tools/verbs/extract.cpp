@@ -8,10 +8,12 @@
 #include "base/pipeline.h"
 #include "codecs/file_format.h"
 #include "filters/filter_table.h"
+#include "store/open_source.h"
 #include "store/selected_frames.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
+#include "tools/match.h"
 #include "tools/ranges.h"
 #include "tools/replaced_output.h"
 #include "tools/verb.h"
@@ -68,40 +70,46 @@ private:
 class ExtractVerb : public Verb {
 public:
     std::string name() const override { return "extract"; }
-    std::string summary() const override { return "write frames of a store to images, a video or an array"; }
+    std::string summary() const override { return "write frames of a recording to images, a video or an array"; }
     std::string examples() const override {
         return "  store extract mystore frames/ --index 0:100:10\n"
                "  store extract mystore 'frames/frame_{:06d}.tif' --number 6050:6060\n"
                "  store extract mystore clip.mp4 --time 2026-11-20T09:00:00..2026-11-20T09:01:00\n"
-               "  store extract mystore stack.npy --index -50:\n";
+               "  store extract mystore stack.npy --index -50:\n"
+               "  store extract video.mp4 clip.npy --index 100:200 --gray\n"
+               "  store extract video.mp4 clip.avi --time 12.5..20\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_option("OUT", output_,
                        "folder/, pattern such as 'out/frame_{:06d}.png', or file (.mp4 .mkv .avi .mov .npy ...)")
             ->required();
         CLI::Option_group* which = app.add_option_group("which frames (one of these; all if none)");
-        which->add_option("--index", index_, "places in the store A:B[:STEP]; negative values count from the end");
+        which->add_option("--index", index_, "places in the recording A:B[:STEP]; negative values count from the end");
         which->add_option("--number", number_, "the camera's numbers A:B");
-        which->add_option("--time", time_, "times T0..T1, in seconds or as dates (UTC unless they name a zone)");
+        which->add_option("--time", time_,
+                          "times T0..T1, in seconds, for a store also as dates (UTC unless they name a zone)");
         which->require_option(0, 1);
         app.add_option("--fps", frame_rate_, "frame rate of a video (default: the recording's)")
             ->check(CLI::PositiveNumber);
         app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")
             ->allow_extra_args(false);
         app.add_option("--filter", filters_, "filters, comma separated (gray, color; see `store formats`)");
+        app.add_flag("--gray", gray_, "the frames in gray");
+        app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
         app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
         app.add_flag("--force", force_, "replace the output");
     }
     int run() override {
-        StoreReader store(store_, {.decode = !raw_});
-        print_notes(store.warnings());
-        SelectedFrames frames = select(store);
-        const std::vector<std::unique_ptr<Filter>> filters = make_filters(filters_);
+        const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
+        print_notes(recording->warnings());
+        SelectedFrames frames = select(*recording);
+        const std::vector<std::unique_ptr<Filter>> filters =
+            make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         SinkOptions options;
-        options.frame_rate = frame_rate_ > 0 ? std::optional(frame_rate_) : store.frame_rate();
+        options.frame_rate = frame_rate_ > 0 ? std::optional(frame_rate_) : recording->info().frame_rate;
         options.codec = parse_codec_options(codec_);
-        if (lies_in(output_, store.folder())) throw UsageError("the output lies in the store itself");
+        if (lies_in(output_, recording->path())) throw UsageError("the output lies in the recording itself");
         const std::filesystem::path list = list_path(output_);
         // Folders are never replaced, as they may hold anything; the sink refuses one whose files are in the way.
         std::optional<ReplacedOutput> replaced;
@@ -110,7 +118,7 @@ public:
         ReplacedOutput replaced_list(list, force_);
         try {
             int code = extract(frames, filters, options, list);
-            if (code == kExitDone && store.incomplete()) code = kExitDataLost;
+            if (code == kExitDone && recording->incomplete()) code = kExitDataLost;
             if (replaced) replaced->commit();
             replaced_list.commit();
             return code;
@@ -139,18 +147,19 @@ private:
         return report(result);
     }
 
-    SelectedFrames select(StoreReader& store) const {
-        const int64_t all = store.frame_count();
+    SelectedFrames select(Recording& recording) const {
+        const int64_t all = recording.frame_count();
         if (!number_.empty()) {
-            return {store, 0, all, 1,
+            return {recording, 0, all, 1,
                     [range = parse_number_range(number_)](const FrameRow& row) { return range.contains(row.number); }};
         }
         if (!time_.empty()) {
-            return {store, 0, all, 1,
+            refuse_dates(recording.info(), time_);
+            return {recording, 0, all, 1,
                     [range = parse_time_range(time_)](const FrameRow& row) { return range.contains(row.time); }};
         }
         const IndexRange range = parse_index_range(index_.empty() ? ":" : index_, all);
-        return {store, range.first, range.last, range.step};
+        return {recording, range.first, range.last, range.step};
     }
 
     static void remove_file(const std::filesystem::path& path) {
@@ -169,7 +178,7 @@ private:
         return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
     }
 
-    std::string store_;
+    std::string recording_;
     std::string output_;
     std::string index_;
     std::string number_;
@@ -177,6 +186,8 @@ private:
     std::string filters_;
     std::vector<std::string> codec_;
     double frame_rate_ = 0;
+    bool gray_ = false;
+    bool deep_ = false;
     bool raw_ = false;
     bool force_ = false;
 };

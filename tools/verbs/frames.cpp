@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "store/store_reader.h"
+#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/ranges.h"
@@ -18,26 +18,27 @@ public:
         return "the frame table: index, number, time, chunk and position of every frame";
     }
     std::string examples() const override {
-        return "  store frames mystore --csv > frames.csv\n  store frames mystore --index -10: --json\n";
+        return "  store frames mystore --csv > frames.csv\n  store frames mystore --index -10: --json\n"
+               "  store frames video.mp4 --csv\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_option("--index", range_, "only the frames A:B[:STEP]; negative values count from the end");
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line");
         app.add_flag("--csv", csv_, "comma separated values with a heading")->excludes(json);
     }
     int run() override {
-        const StoreReader store(store_);
-        print_notes(store.warnings());
-        const IndexRange range = parse_index_range(range_, store.frame_count());
+        const std::unique_ptr<Recording> recording = open_recording(recording_);
+        print_notes(recording->warnings());
+        const IndexRange range = parse_index_range(range_, recording->frame_count());
         if (csv_) fmt::print("index,number,time,chunk,position\n");
         if (!json_ && !csv_)
             fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
-        store.visit_rows(range.first, range.last, [&](const FrameRow& row) {
+        recording->visit_rows(range.first, range.last, [&](const FrameRow& row) {
             if ((row.index - range.first) % range.step == 0) print(row);
             return true;
         });
-        return store.incomplete() ? kExitDataLost : kExitDone;
+        return recording->incomplete() ? kExitDataLost : kExitDone;
     }
 
 private:
@@ -52,7 +53,7 @@ private:
         }
     }
 
-    std::string store_;
+    std::string recording_;
     std::string range_ = ":";
     bool json_ = false;
     bool csv_ = false;

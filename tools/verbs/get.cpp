@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstdio>
 
 #include "base/error.h"
@@ -8,7 +9,8 @@
 #include "base/npy.h"
 #include "codecs/image_chunk_format.h"
 #include "codecs/pixel_hash.h"
-#include "store/store_reader.h"
+#include "filters/filter_table.h"
+#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/match.h"
@@ -44,61 +46,73 @@ public:
     std::string examples() const override {
         return "  store get mystore --index 42 -o frame.png\n"
                "  store get mystore --number 6056 --match nearest --json\n"
-               "  store get mystore --time 2026-11-20T09:21:30 -o - --as npy > frame.npy\n";
+               "  store get mystore --time 2026-11-20T09:21:30 -o - --as npy > frame.npy\n"
+               "  store get video.mp4 --index 42 -o frame.png\n"
+               "  store get video.mp4 --time 83.4 --gray -o frame.png\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         CLI::Option_group* which = app.add_option_group("which frame (one of these)");
-        which->add_option("--index", index_, "place in the store; negative values count from the end");
+        which->add_option("--index", index_, "place in the recording; negative values count from the end");
         which->add_option("--number", number_, "the camera's number");
         which->add_option("--time", time_,
-                          "seconds, or a date such as 2026-11-20T09:21:30 (UTC unless it names a zone)");
+                          "seconds, for a store also a date such as 2026-11-20T09:21:30 (UTC unless it names a zone)");
         which->require_option(1);
         app.add_option("--match", match_,
                        "exact, nearest, previous or next (default: exact for numbers, nearest for times)");
         app.add_option("-o,--output", output_, "file to write (.png .npy .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
         app.add_option("--as", as_, "kind of file for stdout: png, npy, jpg, tif, raw (default png)");
+        app.add_flag("--gray", gray_, "the frame in gray");
+        app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
         app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
         app.add_flag("--force", force_, "overwrite the file");
         app.add_flag("--json", json_, "print index, number, time, shape, dtype and the pixels' sha256");
     }
     int run() override {
-        StoreReader store(store_, {.decode = !raw_});
-        print_notes(store.warnings());
-        const std::optional<FrameRow> row = find(store);
+        const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
+        print_notes(recording->warnings());
+        const std::optional<FrameRow> row = find(*recording);
         if (!row) {
-            fmt::print(stderr, "store get: {}: {}\n", store_, what_there_is(store));
+            fmt::print(stderr, "store get: {}: {}\n", recording_, what_there_is(*recording));
             return kExitFailed;
         }
-        const Frame frame = store.at_index(row->index);
-        if (!output_.empty() && output_ != "-" && lies_in(output_, store.folder()))
-            throw UsageError("the output lies in the store itself");
+        const Frame frame = shown(recording->at_index(row->index));
+        if (!output_.empty() && output_ != "-" && lies_in(output_, recording->path()))
+            throw UsageError("the output lies in the recording itself");
         if (!output_.empty()) write(frame);
         if (json_) print_json(frame);
         if (output_.empty() && !json_)
-            fmt::print("index {} number {} time {}: {}\n", frame.index, frame.number, exact_text(frame.time),
-                       ImageType::of(frame.image).text());
+            fmt::print("index {} number {} time {}: {}\n", frame.index, frame.number,
+                       std::isnan(frame.time) ? "none" : exact_text(frame.time), ImageType::of(frame.image).text());
         return kExitDone;
     }
 
 private:
-    std::optional<FrameRow> find(const StoreReader& store) const {
+    Frame shown(Frame frame) const {
+        if (!gray_ || frame.image.channels() == 1) return frame;
+        const std::vector<std::unique_ptr<Filter>> filters = make_filters("gray");
+        filters.front()->push(frame, [&](Frame result) { frame = std::move(result); });
+        return frame;
+    }
+
+    std::optional<FrameRow> find(const Recording& recording) const {
         if (!index_.empty()) {
             const int64_t index = parse_integer(index_, "frame index");
-            return store.row(index < 0 ? index + store.frame_count() : index);
+            return recording.row(index < 0 ? index + recording.frame_count() : index);
         }
         if (!number_.empty())
-            return store.find_number(parse_integer(number_, "frame number"), parse_match(match_, Match::exact));
-        return store.find_time(parse_time(time_), parse_match(match_, Match::nearest));
+            return recording.find_number(parse_integer(number_, "frame number"), parse_match(match_, Match::exact));
+        refuse_dates(recording.info(), time_);
+        return recording.find_time(parse_time(time_), parse_match(match_, Match::nearest));
     }
 
     /// Why no frame was found.
-    std::string what_there_is(const StoreReader& store) const {
-        const auto numbers = store.number_range();
-        const auto times = store.time_range();
-        if (!numbers) return "the store has no frames";
+    std::string what_there_is(const Recording& recording) const {
+        const auto numbers = recording.number_range();
+        const auto times = recording.time_range();
+        if (!numbers) return "there are no frames";
         if (!index_.empty())
-            return fmt::format("there is no frame {}; the frames are 0 to {}", index_, store.frame_count() - 1);
+            return fmt::format("there is no frame {}; the frames are 0 to {}", index_, recording.frame_count() - 1);
         if (!number_.empty())
             return fmt::format("no frame matches the number {}; the numbers are {} to {} (try --match nearest)",
                                number_, numbers->first, numbers->second);
@@ -135,13 +149,15 @@ private:
         fmt::print("{}\n", facts.dump());
     }
 
-    std::string store_;
+    std::string recording_;
     std::string index_;
     std::string number_;
     std::string time_;
     std::string match_;
     std::string output_;
     std::string as_ = "png";
+    bool gray_ = false;
+    bool deep_ = false;
     bool raw_ = false;
     bool force_ = false;
     bool json_ = false;

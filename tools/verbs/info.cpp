@@ -2,111 +2,153 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
+#include "store/open_source.h"
 #include "store/store_reader.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
+#include "tools/time_text.h"
 #include "tools/verb.h"
 
 namespace reelstore {
 
 namespace {
 
-Json facts(const StoreReader& store) {
-    const StoreMetadata& metadata = store.metadata();
-    const auto numbers = store.number_range();
-    const auto times = store.time_range();
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+    return value ? Json(*value) : Json();
+}
+
+Json text_or_null(const std::string& text) {
+    return text.empty() ? Json() : Json(text);
+}
+
+/// The same keys for every kind of recording; null where one has no meaning for a kind or is not known.
+Json facts(const Recording& recording) {
+    const auto* store = dynamic_cast<const StoreReader*>(&recording);
+    const SourceInfo& info = recording.info();
+    const auto numbers = recording.number_range();
+    const auto times = recording.time_range();
     Json facts;
-    facts["path"] = store.folder().string();
-    facts["frame_count"] = store.frame_count();
-    facts["chunks"] = store.chunks();
+    facts["path"] = recording.path().string();
+    facts["kind"] = store ? "store" : "file";
+    facts["frame_count"] = recording.frame_count();
+    facts["chunks"] = store ? Json(store->chunks()) : Json();
     facts["frame_number_min"] = numbers ? Json(numbers->first) : Json();
     facts["frame_number_max"] = numbers ? Json(numbers->second) : Json();
     facts["frame_time_min"] = times ? Json(times->first) : Json();
     facts["frame_time_max"] = times ? Json(times->second) : Json();
-    facts["duration"] = store.duration();
-    const auto rate = store.frame_rate();
-    facts["frame_rate"] = rate ? Json(*rate) : Json();
-    facts["image_shape"] = store.image_type().shape();
-    facts["dtype"] = dtype_name(store.image_type().depth);
-    facts["format"] = metadata.format;
-    facts["class"] = metadata.class_name;
-    facts["chunk_frames"] = metadata.chunk_frames;
-    facts["lossless"] = store.lossless();
-    facts["encoding"] = metadata.encoding.empty() ? Json() : Json(metadata.encoding);
-    facts["uuid"] = metadata.uuid.empty() ? Json() : Json(metadata.uuid);
-    facts["created_utc"] = utc_text(metadata.created);
-    facts["timezone"] = recording_time_zone(metadata);
-    facts["user_metadata"] = metadata.user;
-    facts["has_extra_data"] = store.has_extra_data();
-    const auto sample_rate = store.extra_data_sample_rate();
-    facts["extra_data_sample_rate"] = sample_rate ? Json(*sample_rate) : Json();
-    facts["closed"] = store.closed();
-    facts["bytes"] = store.media_bytes();
-    facts["warnings"] = store.warnings();
+    facts["times_are_absolute"] = info.has_times ? Json(info.times_are_absolute) : Json();
+    facts["duration"] = times ? Json(recording.duration()) : store ? Json(0.0) : Json();
+    facts["frame_rate"] = or_null(info.frame_rate);
+    facts["image_shape"] = info.image_type.shape();
+    facts["dtype"] = dtype_name(info.image_type.depth);
+    facts["format"] = info.format;
+    facts["pixel_format"] = text_or_null(info.pixel_format);
+    facts["rotation"] = info.pixel_format.empty() ? Json() : Json(info.rotation);
+    facts["mirrored"] = info.pixel_format.empty() ? Json() : Json(info.mirrored);
+    facts["class"] = store ? Json(store->metadata().class_name) : Json();
+    facts["chunk_frames"] = store ? Json(store->metadata().chunk_frames) : Json();
+    facts["lossless"] = store ? Json(store->lossless()) : Json();
+    facts["encoding"] = store ? text_or_null(store->metadata().encoding) : Json();
+    facts["uuid"] = store ? text_or_null(store->metadata().uuid) : Json();
+    facts["created_utc"] = info.creation_time ? text_or_null(utc_text(*info.creation_time)) : Json();
+    facts["timezone"] = text_or_null(time_zone_of(recording));
+    facts["user_metadata"] = recording.user_metadata();
+    facts["has_extra_data"] = recording.has_extra_data();
+    facts["extra_data_sample_rate"] = store ? or_null(store->extra_data_sample_rate()) : Json();
+    facts["closed"] = recording.closed();
+    facts["bytes"] = recording.media_bytes();
+    facts["warnings"] = recording.warnings();
     return facts;
 }
 
-std::string duration_text(double seconds) {
-    const auto whole = static_cast<int64_t>(seconds);
-    if (whole < 60) return fmt::format("{:.3f} s", seconds);
-    if (whole < 86400)
-        return fmt::format("{}:{:02d}:{:06.3f}", whole / 3600, whole / 60 % 60,
-                           seconds - static_cast<double>(whole / 60 * 60));
-    return fmt::format("{} days {}:{:02d}", whole / 86400, whole / 3600 % 24, whole / 60 % 60);
+void print_line(const char* name, const std::string& value) {
+    fmt::print("{:<12} {}\n", name, value);
 }
 
-void print_facts(const StoreReader& store) {
+void print_frames(const Recording& recording) {
+    if (const auto numbers = recording.number_range())
+        print_line("numbers", fmt::format("{} to {}", numbers->first, numbers->second));
+    if (const auto times = recording.time_range()) {
+        print_line("times",
+                   fmt::format("{} to {}{}", time_text(recording, times->first), time_text(recording, times->second),
+                               recording.info().times_are_absolute ? "" : ", counted from its own start"));
+        print_line("duration", duration_text(recording.duration()));
+    } else if (recording.frame_count() > 0) {
+        print_line("times", "none");
+    }
+    if (const auto rate = recording.info().frame_rate) print_line("frame rate", fmt::format("{:.6g}/s", *rate));
+}
+
+void print_metadata(const Recording& recording) {
+    for (const auto& [key, value] : recording.user_metadata().items())
+        print_line("metadata", fmt::format("{}: {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+}
+
+void print_store(const StoreReader& store) {
     const StoreMetadata& metadata = store.metadata();
     const std::string zone = recording_time_zone(metadata);
-    const auto line = [](const char* name, const std::string& value) { fmt::print("{:<12} {}\n", name, value); };
-    line("store", store.folder().string());
-    line("created", local_text(metadata.created, zone) + " " + zone);
-    line("format", fmt::format("{} ({}{})", metadata.format, store.lossless() ? "lossless" : "lossy",
-                               metadata.encoding.empty() ? "" : ", raw as " + metadata.encoding));
-    line("images", store.image_type().text());
-    line("frames", fmt::format("{} in {} chunks, {}", store.frame_count(), store.chunks().size(),
-                               human_bytes(store.media_bytes())));
-    if (const auto numbers = store.number_range())
-        line("numbers", fmt::format("{} to {}", numbers->first, numbers->second));
-    if (const auto times = store.time_range()) {
-        line("times", fmt::format("{} to {}", local_text(times->first, zone), local_text(times->second, zone)));
-        line("duration", duration_text(store.duration()));
-    }
-    if (const auto rate = store.frame_rate()) line("frame rate", fmt::format("{:.6g}/s", *rate));
+    print_line("store", store.folder().string());
+    print_line("created", local_text(metadata.created, zone) + " " + zone);
+    print_line("format", fmt::format("{} ({}{})", metadata.format, store.lossless() ? "lossless" : "lossy",
+                                     metadata.encoding.empty() ? "" : ", raw as " + metadata.encoding));
+    print_line("images", store.image_type().text());
+    print_line("frames", fmt::format("{} in {} chunks, {}", store.frame_count(), store.chunks().size(),
+                                     human_bytes(store.media_bytes())));
+    print_frames(store);
     const auto sample_rate = store.extra_data_sample_rate();
-    line("extra data", !store.has_extra_data() ? "no"
-                       : sample_rate           ? fmt::format("yes, {:.6g} samples/s", *sample_rate)
-                                               : "yes");
-    line("state", store.closed() ? "closed" : "open: being written, or its writer was killed");
-    line("uuid", metadata.uuid);
-    for (const auto& [key, value] : metadata.user.items())
-        line("metadata", fmt::format("{}: {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+    print_line("extra data", !store.has_extra_data() ? "no"
+                             : sample_rate           ? fmt::format("yes, {:.6g} samples/s", *sample_rate)
+                                                     : "yes");
+    print_line("state", store.closed() ? "closed" : "open: being written, or its writer was killed");
+    print_line("uuid", metadata.uuid);
+    print_metadata(store);
+}
+
+void print_file(const Recording& file) {
+    const SourceInfo& info = file.info();
+    print_line("file", file.path().string());
+    if (info.creation_time) {
+        const std::string zone = info.time_zone.empty() ? "Etc/UTC" : info.time_zone;
+        print_line("created", local_text(*info.creation_time, zone) + " " + zone);
+    }
+    print_line("format", info.format + (info.pixel_format.empty() ? "" : ", " + info.pixel_format));
+    print_line("images", info.image_type.text());
+    if (info.rotation != 0 || info.mirrored)
+        print_line("shown", fmt::format("{}turned {} degrees clockwise by players; frames are given as they are kept",
+                                        info.mirrored ? "mirrored and " : "", info.rotation));
+    print_line("frames", fmt::format("{}, {}", file.frame_count(), human_bytes(file.media_bytes())));
+    print_frames(file);
+    if (file.has_extra_data()) print_line("extra data", "yes");
+    print_metadata(file);
 }
 
 class InfoVerb : public Verb {
 public:
     std::string name() const override { return "info"; }
-    std::string summary() const override { return "what is in a store"; }
+    std::string summary() const override { return "what is in a recording"; }
     std::string examples() const override {
-        return "  store info mystore\n  store info mystore --json | jq .frame_count\n";
+        return "  store info mystore\n  store info mystore --json | jq .frame_count\n  store info video.mp4\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_flag("--json", json_, "one JSON object on stdout");
     }
     int run() override {
-        const StoreReader store(store_);
-        print_notes(store.warnings());
+        const std::unique_ptr<Recording> recording = open_recording(recording_);
+        print_notes(recording->warnings());
         if (json_) {
-            fmt::print("{}\n", facts(store).dump(2));
+            fmt::print("{}\n", facts(*recording).dump(2));
+        } else if (const auto* store = dynamic_cast<const StoreReader*>(recording.get())) {
+            print_store(*store);
         } else {
-            print_facts(store);
+            print_file(*recording);
         }
         return kExitDone;
     }
 
 private:
-    std::string store_;
+    std::string recording_;
     bool json_ = false;
 };
 

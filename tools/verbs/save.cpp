@@ -109,6 +109,7 @@ public:
         app.add_flag("--raw", raw_,
                      "take the raw images of a store with an encoding (Bayer...) and keep that encoding");
         app.add_flag("--gray", gray_, "record in gray");
+        app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
         app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
         app.add_option(
                "--meta", user_,
@@ -123,7 +124,7 @@ public:
         if (paths_.size() == 2 && !source_.empty()) throw UsageError("give the source once: as SOURCE or as --source");
         const std::string source_name = paths_.size() == 2 ? paths_[0] : source_;
         const std::string store = paths_.back();
-        const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_}, raw_);
+        const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_, .deep = deep_}, raw_);
         TimeRule time(time_, source->info());
         if (pipeline_.realtime && !source->info().has_times)
             throw UsageError("--realtime needs a source with times of its own");
@@ -209,6 +210,7 @@ private:
     std::vector<std::string> user_;
     std::vector<std::string> codec_;
     bool gray_ = false;
+    bool deep_ = false;
     bool raw_ = false;
     bool force_ = false;
 };

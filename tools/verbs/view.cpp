@@ -7,10 +7,11 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "store/store_reader.h"
+#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/player.h"
 #include "tools/screen.h"
+#include "tools/time_text.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -21,6 +22,8 @@ constexpr const char* kWindow = "reelstore";
 constexpr double kScreenShare = 0.75;
 constexpr int kStatusHeight = 24;
 constexpr int kMinimumWidth = 320;
+/// Frames a second of a recording that has no times.
+constexpr double kAssumedFrameRate = 25;
 /// Taken for the screen when the window system does not tell.
 constexpr std::pair<int, int> kUsualScreen = {1920, 1080};
 
@@ -66,45 +69,51 @@ cv::Mat displayable(const cv::Mat& image) {
 class ViewVerb : public Verb {
 public:
     std::string name() const override { return "view"; }
-    std::string summary() const override { return "play a store in a window"; }
+    std::string summary() const override { return "play a recording in a window"; }
     std::string examples() const override {
-        return std::string("  store view mystore\n  store view mystore --fps 5\n\n") + view_keys_help() + "\n";
+        return std::string("  store view mystore\n  store view mystore --fps 5\n  store view video.avi\n\n") +
+               view_keys_help() + "\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", store_, "the store's folder or metadata.yaml")->required();
+        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_option("--fps", frames_per_second_,
-                       "frames a second; 0 = as fast as possible (default: by the recorded times)")
+                       "frames a second; 0 = as fast as possible (default: by the recorded times, without any 25)")
             ->check(CLI::NonNegativeNumber);
         app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
     }
     int run() override {
-        StoreReader store(store_);
-        print_notes(store.warnings());
-        if (const auto rate = store.frame_rate())
-            fmt::print(stderr, "{} frames, {:.6g} a second\n", store.frame_count(), *rate);
-        if (store.frame_count() == 0) return kExitDone;
+        const std::unique_ptr<Recording> recording = open_recording(recording_);
+        print_notes(recording->warnings());
+        if (const auto rate = recording->info().frame_rate)
+            fmt::print(stderr, "{} frames, {:.6g} a second\n", recording->frame_count(), *rate);
+        if (recording->frame_count() == 0) return kExitDone;
         require_display();
         screen_ = screen_size().value_or(kUsualScreen);
         const InterruptGuard interrupt;
         try {
-            return play(store, interrupt);
+            return play(*recording, interrupt);
         } catch (const cv::Exception& error) {
             throw Error(ErrorCode::unsupported, fmt::format("cannot show a window: {}", error.what()));
         }
     }
 
 private:
-    int play(StoreReader& store, const InterruptGuard& interrupt) {
-        const std::optional<double> rate = frames_per_second_ >= 0 ? std::optional(frames_per_second_) : std::nullopt;
+    int play(Recording& recording, const InterruptGuard& interrupt) {
+        std::optional<double> rate;
+        if (frames_per_second_ >= 0) {
+            rate = frames_per_second_;
+        } else if (!recording.info().has_times) {
+            rate = recording.info().frame_rate.value_or(kAssumedFrameRate);
+        }
         Player player(
-            store.frame_count(), [&](int64_t index) { return store.row(index)->time; }, rate);
+            recording.frame_count(), [&](int64_t index) { return recording.row(index)->time; }, rate);
         cv::namedWindow(kWindow, cv::WINDOW_NORMAL | cv::WINDOW_KEEPRATIO | cv::WINDOW_GUI_NORMAL);
         int64_t shown = -1;
         int64_t damaged = 0;
         while (!player.finished() && !interrupt.interrupted()) {
             if (player.position() != shown) {
                 shown = player.position();
-                damaged += show(store, shown) ? 0 : 1;
+                damaged += show(recording, shown) ? 0 : 1;
             }
             const std::optional<double> wait = player.wait(now_monotonic());
             const int milliseconds = wait ? std::max(1, static_cast<int>(std::min(*wait, 0.05) * 1000)) : 50;
@@ -118,16 +127,16 @@ private:
     }
 
     /// False when the frame could not be read; the viewer then says so and goes on.
-    bool show(StoreReader& store, int64_t index) {
+    bool show(Recording& recording, int64_t index) {
         cv::Mat canvas;
         bool readable = true;
         try {
-            canvas = displayable(store.at_index(index).image);
+            canvas = displayable(recording.at_index(index).image);
         } catch (const Error& error) {
             readable = false;
             print_note(error.what());
-            canvas =
-                cv::Mat::zeros(std::max(1, store.image_type().height), std::max(1, store.image_type().width), CV_8UC3);
+            const ImageType& type = recording.info().image_type;
+            canvas = cv::Mat::zeros(std::max(1, type.height), std::max(1, type.width), CV_8UC3);
             cv::putText(canvas, "this frame cannot be read", {8, canvas.rows / 2}, cv::FONT_HERSHEY_SIMPLEX, 0.6,
                         {255, 255, 255}, 1, cv::LINE_AA);
         }
@@ -135,18 +144,19 @@ private:
         const double share = std::min(
             {1.0, kScreenShare * screen_.first / canvas.cols, (kScreenShare * screen_.second - status) / canvas.rows});
         if (share < 1) cv::resize(canvas, canvas, {}, share, share, cv::INTER_AREA);
-        if (!hide_status_) add_status(canvas, store, *store.row(index));
+        if (!hide_status_) add_status(canvas, recording, *recording.row(index));
         if (!sized_) cv::resizeWindow(kWindow, canvas.cols, canvas.rows);
         sized_ = true;
         cv::imshow(kWindow, canvas);
         return readable;
     }
 
-    /// Frame number on the left, time of day in the recording's zone on the right.
-    static void add_status(cv::Mat& canvas, const StoreReader& store, const FrameRow& row) {
+    /// Frame number on the left; on the right the time of day in the recording's zone, or since the beginning of a
+    /// file.
+    static void add_status(cv::Mat& canvas, const Recording& recording, const FrameRow& row) {
         cv::copyMakeBorder(canvas, canvas, 0, kStatusHeight, 0, std::max(0, kMinimumWidth - canvas.cols),
                            cv::BORDER_CONSTANT, {0, 0, 0});
-        const std::string time = local_text(row.time, recording_time_zone(store.metadata()));
+        const std::string time = time_text(recording, row.time);
         const int baseline = canvas.rows - 7;
         const double size = 0.42;
         const cv::Scalar white(255, 255, 255);
@@ -157,7 +167,7 @@ private:
                     cv::LINE_AA);
     }
 
-    std::string store_;
+    std::string recording_;
     double frames_per_second_ = -1;
     bool hide_status_ = false;
     bool sized_ = false;

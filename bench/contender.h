@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include <opencv2/core/mat.hpp>
+
+#include "bench/clip.h"
+
+namespace reelstore::bench {
+
+/// What a decoder was made to do.
+struct Work {
+    int64_t packets_sent = 0;
+    int64_t frames_decoded = 0;
+};
+
+/// What reading some frames took and gave.
+struct Pass {
+    double seconds = 0;      ///< on the wall clock
+    double cpu_seconds = 0;  ///< of all threads and child processes
+    int64_t frames = 0;
+    std::optional<int64_t> wrong_frames = 0;  ///< none: the pixels cannot be seen from here
+    std::optional<Work> work = {};
+};
+
+/// One way to get at frames of a clip. A new one is made for every repetition, so that nothing is left from the one
+/// before; those that keep something open have read frame 0 when they are made.
+class Contender {
+public:
+    virtual ~Contender() = default;
+    /// Gets the frames in this order, as images where it can, and checks the number in each.
+    virtual Pass run(std::span<const int64_t> indices) = 0;
+};
+
+using ContenderFactory = std::function<std::unique_ptr<Contender>(const Clip&)>;
+
+/// Time since it was made.
+class Stopwatch {
+public:
+    Stopwatch();
+    double seconds() const;
+    /// Processor time of this process, and of child processes that have ended.
+    double cpu_seconds() const;
+    void stop(Pass& pass) const;
+
+private:
+    double start_;
+    double cpu_start_;
+};
+
+/// Calls `read` with every index and looks at what it gives.
+Pass read_each(std::span<const int64_t> indices, const std::function<cv::Mat(int64_t)>& read);
+
+}  // namespace reelstore::bench

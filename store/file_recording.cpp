@@ -1,0 +1,225 @@
+#include "store/file_recording.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/parallel_reader.h"
+#include "codecs/image_chunk_format.h"
+#include "store/frame_index.h"
+
+namespace reelstore {
+
+namespace {
+
+RandomAccess& access_of(FrameSource* source, const std::filesystem::path& path) {
+    RandomAccess* access = source ? source->random_access() : nullptr;
+    if (!access) {
+        throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                    "can only be read forward; save it as a store first (`store save`)");
+    }
+    return *access;
+}
+
+ReadAheadOptions read_ahead_options(const SourceInfo& info) {
+    ReadAheadOptions options;
+    if (!info.image_type.empty()) options.frame_bytes = info.image_type.bytes();
+    return options;
+}
+
+}  // namespace
+
+struct FileRecording::Impl {
+    Impl(const std::filesystem::path& source_path, std::unique_ptr<FrameSource> frame_source)
+        : path(source_path),
+          source(std::move(frame_source)),
+          access(access_of(source.get(), path)),
+          in_order(access, read_ahead_options(source->info())),
+          any_order(access) {}
+
+    FrameRow row(int64_t place) const {
+        const FrameStamp stamp = access.stamp(place);
+        return {.index = place, .number = stamp.number, .time = stamp.time, .chunk = 0, .position = place};
+    }
+
+    const FrameIndex& lookup() {
+        if (index) return *index;
+        constexpr int64_t kTogether = 4096;
+        auto made = FrameIndex::create_in_memory(path, "");
+        Transaction transaction(made->database());
+        made->add_chunk(0, true);
+        std::vector<NewFrame> frames;
+        const int64_t count = access.frame_count();
+        for (int64_t place = 0; place < count; ++place) {
+            const FrameStamp stamp = access.stamp(place);
+            frames.push_back({.number = stamp.number, .time = stamp.time, .stored = {.position = place}});
+            if (static_cast<int64_t>(frames.size()) < kTogether && place + 1 < count) continue;
+            made->add_frames(frames);
+            frames.clear();
+        }
+        transaction.commit();
+        index = std::move(made);
+        return *index;
+    }
+
+    struct Ranges {
+        std::optional<std::pair<int64_t, int64_t>> numbers;
+        std::optional<std::pair<double, double>> times;
+    };
+
+    const Ranges& all_ranges() {
+        if (ranges) return *ranges;
+        Ranges found;
+        const int64_t count = access.frame_count();
+        for (int64_t place = 0; place < count; ++place) {
+            const FrameStamp stamp = access.stamp(place);
+            if (!found.numbers) found.numbers.emplace(stamp.number, stamp.number);
+            found.numbers->first = std::min(found.numbers->first, stamp.number);
+            found.numbers->second = std::max(found.numbers->second, stamp.number);
+            if (std::isnan(stamp.time)) continue;
+            if (!found.times) found.times.emplace(stamp.time, stamp.time);
+            found.times->first = std::min(found.times->first, stamp.time);
+            found.times->second = std::max(found.times->second, stamp.time);
+        }
+        ranges = found;
+        return *ranges;
+    }
+
+    std::filesystem::path path;
+    std::unique_ptr<FrameSource> source;
+    RandomAccess& access;
+    SequentialReader in_order;
+    ParallelReader any_order;
+    std::unique_ptr<FrameIndex> index;
+    std::optional<Ranges> ranges;
+    int64_t last_read = -1;  // the frame extra_data() speaks of
+};
+
+FileRecording::FileRecording(const std::filesystem::path& path, std::unique_ptr<FrameSource> source)
+    : impl_(std::make_unique<Impl>(path, std::move(source))) {}
+
+FileRecording::~FileRecording() = default;
+
+std::optional<Frame> FileRecording::next() {
+    impl_->last_read = impl_->in_order.position();
+    return impl_->in_order.next();
+}
+
+Frame FileRecording::at_index(int64_t index) {
+    impl_->last_read = index;
+    return impl_->access.at_index(index);
+}
+
+std::vector<Frame> FileRecording::at_indices(std::span<const int64_t> indices) {
+    if (!indices.empty()) impl_->last_read = indices.back();
+    return impl_->any_order.read(indices);
+}
+
+int64_t FileRecording::frame_count() const {
+    return impl_->access.frame_count();
+}
+
+std::optional<FrameRow> FileRecording::row(int64_t index) const {
+    if (index < 0 || index >= frame_count()) return std::nullopt;
+    return impl_->row(index);
+}
+
+std::optional<FrameRow> FileRecording::find_number(int64_t number, Match match) const {
+    const std::optional<FrameRow> found = impl_->lookup().find_number(number, match);
+    return found ? row(found->index) : std::nullopt;
+}
+
+std::optional<FrameRow> FileRecording::find_time(double time, Match match) const {
+    if (!std::isfinite(time))
+        throw Error(ErrorCode::invalid_argument, {path().string(), {}, {}}, "a time to look for must be finite");
+    const std::optional<FrameRow> found = impl_->lookup().find_time(time, match);
+    return found ? row(found->index) : std::nullopt;
+}
+
+void FileRecording::visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const {
+    last = std::min(last, frame_count());
+    for (int64_t index = std::max<int64_t>(first, 0); index < last; ++index) {
+        if (!visit(impl_->row(index))) return;
+    }
+}
+
+std::optional<std::pair<int64_t, int64_t>> FileRecording::number_range() const {
+    return impl_->all_ranges().numbers;
+}
+
+std::optional<std::pair<double, double>> FileRecording::time_range() const {
+    return impl_->all_ranges().times;
+}
+
+bool FileRecording::has_extra_data() const {
+    bool found = false;
+    visit_extra_data(0, frame_count(), [&](const ExtraRecord&) {
+        found = true;
+        return false;
+    });
+    return found;
+}
+
+void FileRecording::visit_extra_data(int64_t first, int64_t last,
+                                     const std::function<bool(const ExtraRecord&)>& visit) const {
+    last = std::min(last, frame_count());
+    for (int64_t index = std::max<int64_t>(first, 0); index < last; ++index) {
+        for (Json& record : impl_->access.extra_data_of(index)) {
+            if (!visit({.frame_index = index, .data = std::move(record)})) return;
+        }
+    }
+}
+
+std::vector<Json> FileRecording::extra_data() {
+    return extra_data_of(impl_->last_read);
+}
+
+const std::filesystem::path& FileRecording::path() const {
+    return impl_->path;
+}
+
+uint64_t FileRecording::media_bytes() const {
+    const FileStatus status = file_system().status(impl_->path);
+    if (status.kind != FileKind::folder) return status.size;
+    uint64_t bytes = 0;
+    for (const std::string& name : file_system().list(impl_->path)) {
+        const std::filesystem::path file = impl_->path / name;
+        if (name.front() != '.' && find_image_format(file.extension().string()))
+            bytes += file_system().status(file).size;
+    }
+    return bytes;
+}
+
+const std::vector<std::string>& FileRecording::warnings() const {
+    return impl_->source->warnings();
+}
+
+const SourceInfo& FileRecording::info() const {
+    return impl_->source->info();
+}
+
+const Json& FileRecording::user_metadata() const {
+    return impl_->source->user_metadata();
+}
+
+int64_t FileRecording::entry_of(int64_t index) {
+    return impl_->access.entry_of(index);
+}
+
+void FileRecording::will_read(std::span<const int64_t> indices) {
+    impl_->access.will_read(indices);
+}
+
+std::unique_ptr<RandomAccess> FileRecording::clone_access(int decoder_threads) {
+    return impl_->access.clone_access(decoder_threads);
+}
+
+DecodeCounters FileRecording::counters() const {
+    DecodeCounters counters = impl_->access.counters();
+    counters += impl_->in_order.counters();
+    counters += impl_->any_order.counters();
+    return counters;
+}
+
+}  // namespace reelstore
