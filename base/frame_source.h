@@ -29,8 +29,8 @@ struct SourceInfo {
     std::string time_zone = {};                ///< IANA name of the zone it was recorded in; empty when unknown
     std::optional<double> creation_time = {};  ///< of the recording, seconds since the Unix epoch
     std::string pixel_format = {};             ///< FFmpeg's name of how a video keeps its pixels; empty for others
-    int rotation = 0;       ///< degrees clockwise by which players turn a video's frames; here they come unturned
-    bool mirrored = false;  ///< players mirror a video's frames left to right before they turn them
+    int rotation = 0;       ///< degrees clockwise by which a video's frames are turned, as it asks of players
+    bool mirrored = false;  ///< a video's frames are mirrored left to right before they are turned
 };
 
 /// One record of extra data: a JSON object tied to a frame of its source.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include <opencv2/core/mat.hpp>
 
@@ -25,6 +26,7 @@ struct Pass {
     int64_t frames = 0;
     std::optional<int64_t> wrong_frames = 0;  ///< none: the pixels cannot be seen from here
     std::optional<Work> work = {};
+    std::vector<double> request_seconds = {};  ///< of each request; empty where they are not made one by one
 };
 
 /// One way to get at frames of a clip. A new one is made for every repetition, so that nothing is left from the one
@@ -51,6 +53,10 @@ private:
     double start_;
     double cpu_start_;
 };
+
+/// Reads another frame of the same file before each, which is not counted: what is left is a jump inside a file that is
+/// open already.
+std::unique_ptr<Contender> file_already_open(const Clip& clip, std::unique_ptr<Contender> contender);
 
 /// Calls `read` with every index and looks at what it gives.
 Pass read_each(std::span<const int64_t> indices, const std::function<cv::Mat(int64_t)>& read);

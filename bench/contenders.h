@@ -9,9 +9,6 @@ namespace reelstore::bench {
 // reelstore. Single frames with one decoder thread.
 std::unique_ptr<Contender> reelstore_file(const Clip& clip);
 std::unique_ptr<Contender> reelstore_store(const Clip& clip);
-/// Before each frame another one of the same chunk is read, which is not timed: what is left is a jump without a change
-/// of chunk.
-std::unique_ptr<Contender> reelstore_same_chunk(const Clip& clip);
 /// All frames with one call, on all cores.
 std::unique_ptr<Contender> reelstore_batch(const Clip& clip);
 /// From opening to the last frame.

@@ -32,40 +32,6 @@ private:
     std::unique_ptr<FrameSource> source_;
 };
 
-class SameChunk : public Contender {
-public:
-    explicit SameChunk(const Clip& clip) : clip_(clip), reader_(clip.store) {}
-
-    Pass run(std::span<const int64_t> indices) override {
-        Pass pass;
-        pass.work = Work{};
-        pass.wrong_frames = 0;
-        for (const int64_t index : indices) {
-            reader_.at_index(other_frame_of_chunk(index));
-            const DecodeCounters before = reader_.counters();
-            const Pass one = read_each({&index, 1}, [&](int64_t i) { return reader_.at_index(i).image; });
-            const Work work = reader_.counters() - before;
-            pass.seconds += one.seconds;
-            pass.cpu_seconds += one.cpu_seconds;
-            pass.frames += one.frames;
-            *pass.wrong_frames += *one.wrong_frames;
-            pass.work->packets_sent += work.packets_sent;
-            pass.work->frames_decoded += work.frames_decoded;
-        }
-        return pass;
-    }
-
-private:
-    /// In the group of pictures two further on, so that neither lies just ahead of the other.
-    int64_t other_frame_of_chunk(int64_t index) const {
-        const int64_t first = index - clip_.position_in_file(index);
-        return first + (clip_.position_in_file(index) + int64_t{2} * clip_.coding.gop) % clip_.coding.chunk_frames;
-    }
-
-    const Clip& clip_;
-    StoreReader reader_;
-};
-
 class Batch : public Contender {
 public:
     explicit Batch(const Clip& clip) : reader_(clip.store) {}
@@ -115,10 +81,6 @@ std::unique_ptr<Contender> reelstore_file(const Clip& clip) {
 
 std::unique_ptr<Contender> reelstore_store(const Clip& clip) {
     return std::make_unique<SingleFrames>(std::make_unique<StoreReader>(clip.store));
-}
-
-std::unique_ptr<Contender> reelstore_same_chunk(const Clip& clip) {
-    return std::make_unique<SameChunk>(clip);
 }
 
 std::unique_ptr<Contender> reelstore_batch(const Clip& clip) {

@@ -1,5 +1,7 @@
 #include "bench/report.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <fstream>
 #include <thread>
@@ -24,10 +26,14 @@ double median_ratio(const EntryResult& above, const EntryResult& below) {
     return median(std::move(ratios));
 }
 
-double median_difference(const EntryResult& from, const EntryResult& taken) {
-    std::vector<double> differences = from.milliseconds();
-    const std::vector<double> other = taken.milliseconds();
-    for (size_t i = 0; i < differences.size(); ++i) differences[i] -= other[i];
+/// By how many milliseconds a request took longer than the same one with less to do.
+double median_difference(const EntryResult& more, const EntryResult& less) {
+    std::vector<double> differences;
+    for (size_t i = 0; i < more.passes.size(); ++i) {
+        const std::vector<double>& longer = more.passes[i].request_seconds;
+        const std::vector<double>& shorter = less.passes[i].request_seconds;
+        for (size_t k = 0; k < longer.size(); ++k) differences.push_back(1e3 * (longer[k] - shorter.at(k)));
+    }
     return median(std::move(differences));
 }
 
@@ -46,6 +52,15 @@ std::optional<Verdict> judge(const Target& target, const ClipResult& clip) {
             return at_most(median_ratio(*subject, *against));
         case Measure::longer_by_ms:
             return at_most(median_difference(*subject, *against));
+        case Measure::longer_fewer: {
+            const EntryResult* other_subject = clip.find(target.other_subject);
+            const EntryResult* other_against = clip.find(target.other_against);
+            if (!other_subject || !other_against) return std::nullopt;
+            // What lies below the noise counts as a microsecond.
+            const double own = std::max(median_difference(*subject, *against), 1e-3);
+            const double seen = median_difference(*other_subject, *other_against) / own;
+            return Verdict{seen, seen >= target.bound};
+        }
         case Measure::packet_ratio:
             if (!subject->packets_a_frame() || !against->packets_a_frame()) return std::nullopt;
             return at_most(*subject->packets_a_frame() / *against->packets_a_frame());
@@ -64,7 +79,9 @@ std::string text_of(const Target& target) {
         case Measure::times_slower:
             return fmt::format("time at most {}x {}", target.bound, target.against);
         case Measure::longer_by_ms:
-            return fmt::format("at most {} ms longer than {}", target.bound, target.against);
+            return fmt::format("at most {} ms longer than with {}", target.bound, target.against);
+        case Measure::longer_fewer:
+            return fmt::format("that difference at most 1/{} of {}'s", target.bound, target.other_subject);
         case Measure::packet_ratio:
             return fmt::format("no more packets than {}", target.against);
         case Measure::decodes_a_frame:
@@ -88,9 +105,9 @@ std::string row_of(const ClipResult& clip, const EntryResult& entry, const std::
     const EntryResult* least = clip.find(limit);
     const auto wrong = entry.wrong_frames();
     return fmt::format(
-        "| {} | {} | {} | {} | {} .. {} | {} | {:.2f} | {} | {} | {} |\n", clip.clip, entry.name, entry.threads,
+        "| {} | {} | {} | {} | {} .. {} | {} | {} | {:.2f} | {} | {} | {} |\n", clip.clip, entry.name, entry.threads,
         significant(median(times)), significant(*std::min_element(times.begin(), times.end())),
-        significant(*std::max_element(times.begin(), times.end())),
+        significant(*std::max_element(times.begin(), times.end())), significant(entry.cpu_milliseconds()),
         least ? fmt::format("{:.2f}", median_ratio(entry, *least)) : "-", median_ratio(entry, clip.entries.front()),
         wrong ? fmt::format("{} of {}", *wrong, entry.frames()) : "not seen", number_or_dash(entry.packets_a_frame()),
         number_or_dash(entry.decodes_a_frame()));
@@ -135,6 +152,7 @@ Json entry_json(const ClipResult& clip, const EntryResult& entry, const std::str
                  {"ms_per_frame_min", *std::min_element(times.begin(), times.end())},
                  {"ms_per_frame_max", *std::max_element(times.begin(), times.end())},
                  {"ms_per_frame_by_repetition", times},
+                 {"cpu_ms_per_frame", entry.cpu_milliseconds()},
                  {"times_first", median_ratio(entry, clip.entries.front())},
                  {"frames", entry.frames()}};
     if (const EntryResult* least = clip.find(limit)) json["times_limit"] = median_ratio(entry, *least);
@@ -150,6 +168,12 @@ std::vector<double> EntryResult::milliseconds() const {
     std::vector<double> times;
     for (const Pass& pass : passes) times.push_back(1e3 * pass.seconds / static_cast<double>(pass.frames));
     return times;
+}
+
+double EntryResult::cpu_milliseconds() const {
+    std::vector<double> times;
+    for (const Pass& pass : passes) times.push_back(1e3 * pass.cpu_seconds / static_cast<double>(pass.frames));
+    return median(std::move(times));
 }
 
 std::optional<int64_t> EntryResult::wrong_frames() const {
@@ -192,9 +216,12 @@ const EntryResult* ClipResult::find(const std::string& name) const {
 }
 
 Circumstances find_circumstances(const Scale& scale) {
+    double load = 0;
+    ::getloadavg(&load, 1);
     return {
         .processor = processor_name(),
         .cores = static_cast<int>(std::thread::hardware_concurrency()),
+        .load = load,
         .versions = {std::string("FFmpeg ") + av_version_info(), "OpenCV " + cv::getVersionString(), ffms2_version(),
                      first_line(run_command({REELSTORE_BENCH_PYTHON, "-c",
                                              "import av, sys; print('PyAV', av.__version__, 'in Python', "
@@ -207,19 +234,21 @@ std::string markdown_report(const std::vector<WorkloadResult>& results, const Ci
     std::string versions;
     for (const std::string& version : circumstances.versions) versions += (versions.empty() ? "" : ", ") + version;
     std::string text = fmt::format(
-        "# Video access\n\n{}{} with {} cores. {}; all of them decode with the same libavcodec. Times are the median "
+        "# Video access\n\n{}{} with {} cores, load {:.1f} before. {}; all of them decode with the same libavcodec. "
+        "Times are the median "
         "of "
         "{} repetitions, in which the contenders take turns; ratios are medians of the repetitions' own. How it is "
         "done: [README.md](README.md).\n\n",
         circumstances.quick ? "**A quick run: it checks pixels, its times mean nothing.** " : "",
-        circumstances.processor, circumstances.cores, versions, circumstances.repetitions);
+        circumstances.processor, circumstances.cores, circumstances.load, versions, circumstances.repetitions);
     text += "## Targets\n\n| workload | clip | contender | target | seen | reached |\n|---|---|---|---|--:|---|\n";
     for (const WorkloadResult& result : results) text += target_rows(result);
     for (const WorkloadResult& result : results) {
         text += fmt::format("\n## {}\n\n{}\n\n", result.workload.name, result.workload.about);
         text +=
-            "| clip | contender | decoder threads | ms per frame | least .. most | times the limit | times reelstore | "
-            "wrong frames | packets per frame | decodes per frame |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+            "| clip | contender | decoder threads | ms per frame | least .. most | CPU ms per frame | times the limit "
+            "| times reelstore | "
+            "wrong frames | packets per frame | decodes per frame |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
         for (const ClipResult& clip : result.clips) {
             for (const EntryResult& entry : clip.entries) text += row_of(clip, entry, result.workload.limit);
         }
@@ -230,6 +259,7 @@ std::string markdown_report(const std::vector<WorkloadResult>& results, const Ci
 Json json_report(const std::vector<WorkloadResult>& results, const Circumstances& circumstances) {
     Json json = {{"processor", circumstances.processor},
                  {"cores", circumstances.cores},
+                 {"load_average", circumstances.load},
                  {"versions", circumstances.versions},
                  {"repetitions", circumstances.repetitions},
                  {"quick", circumstances.quick},

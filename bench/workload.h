@@ -28,7 +28,8 @@ struct Entry {
 enum class Measure {
     times_slower,    ///< time of the subject over time of the other, at most the bound
     times_faster,    ///< time of the other over time of the subject, at least the bound
-    longer_by_ms,    ///< difference of times a frame, at most the bound
+    longer_by_ms,    ///< a request takes longer than the same of the other, the median over all, at most the bound
+    longer_fewer,    ///< the same compared with two others: their difference over the subject's, at least the bound
     packet_ratio,    ///< packets sent by the subject over those sent by the other, at most the bound
     decodes_a_frame  ///< frames decoded by the subject for one frame delivered, at most the bound
 };
@@ -39,6 +40,8 @@ struct Target {
     Measure measure = Measure::times_faster;
     double bound = 0;
     std::string against = {};
+    std::string other_subject = {};  ///< of longer_fewer: the two others
+    std::string other_against = {};
 };
 
 struct Workload {

@@ -15,7 +15,7 @@ namespace reelstore {
 
 /// How a foreign file is to be read.
 struct SourceOptions {
-    bool gray = false;             ///< one channel where the file has colour
+    bool gray = false;  ///< one channel where the file has colour
     /// 16-bit images of videos with 9 to 16 bits a sample, values as deep as the video's (0..1023 of 10 bits); without
     /// it colour comes with 8 bits. Gray videos of such depths and image files keep their depth anyway.
     bool deep = false;

@@ -82,6 +82,8 @@ Json VideoStream::to_json() const {
     if (!palette.empty()) json["palette"] = hex_text(palette);
     if (rotation != 0) json["rotation"] = rotation;
     if (mirrored) json["mirrored"] = true;
+    if (slice_checksums) json["slice_checksums"] = true;
+    if (lenient) json["lenient"] = true;
     return json;
 }
 
@@ -106,6 +108,8 @@ VideoStream VideoStream::from_json(const Json& json) {
     if (json.contains("palette")) stream.palette = bytes_of_hex(member<std::string>(json, "palette"));
     if (json.contains("rotation")) stream.rotation = quarter_turns(member<int>(json, "rotation"));
     if (json.contains("mirrored")) stream.mirrored = member<bool>(json, "mirrored");
+    if (json.contains("slice_checksums")) stream.slice_checksums = member<bool>(json, "slice_checksums");
+    if (json.contains("lenient")) stream.lenient = member<bool>(json, "lenient");
     return stream;
 }
 

@@ -16,7 +16,7 @@ struct Packet {
     int64_t pts = 0;          ///< presentation time stamp in units of VideoStream::time_base
     bool key = false;         ///< a decoder can start here (H.264: IDR only)
     bool disposable = false;  ///< no other frame needs it to be decoded: it may be left out
-    bool hidden = false;      ///< never shown, only decoded for others (cut away by an edit list, an alternative reference)
+    bool hidden = false;  ///< never shown, only decoded for others (cut away by an edit list, an alternative reference)
 
     /// Value of pts when the container gives none.
     static constexpr int64_t kNoPts = INT64_MIN;
@@ -46,6 +46,8 @@ struct VideoStream {
     std::vector<uint8_t> palette;    ///< colours of indexed pixels as FFmpeg's side data has them; mostly empty
     int rotation = 0;                ///< degrees clockwise by which players turn the picture: 0, 90, 180, 270
     bool mirrored = false;           ///< players mirror the picture left to right before they turn it
+    bool slice_checksums = false;    ///< every frame of FFV1 carries checksums
+    bool lenient = false;            ///< what FFmpeg calls minor errors stands in sound packets too and is overlooked
 
     bool operator==(const VideoStream&) const = default;
     Json to_json() const;

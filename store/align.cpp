@@ -17,7 +17,7 @@ constexpr double kNoTime = std::numeric_limits<double>::quiet_NaN();
 /// The rows of a store in order of index, some at a time.
 class RowStream {
 public:
-    explicit RowStream(const StoreReader& store) : store_(&store) {}
+    explicit RowStream(const Recording& store) : store_(&store) {}
 
     std::optional<FrameRow> next() {
         if (place_ == block_.size()) {
@@ -33,13 +33,13 @@ public:
     }
 
 private:
-    const StoreReader* store_;
+    const Recording* store_;
     std::vector<FrameRow> block_;
     size_t place_ = 0;
     int64_t next_index_ = 0;
 };
 
-bool numbers_ascend(const StoreReader& store) {
+bool numbers_ascend(const Recording& store) {
     std::optional<int64_t> previous;
     bool ascend = true;
     store.visit_rows(0, store.frame_count(), [&](const FrameRow& row) {
@@ -53,7 +53,7 @@ bool numbers_ascend(const StoreReader& store) {
 /// Walks through a store's frames in order of their numbers; of a repeated number only the first frame counts.
 class NumberCursor {
 public:
-    explicit NumberCursor(const StoreReader& store)
+    explicit NumberCursor(const Recording& store)
         : store_(&store), rows_(store), sorted_by_lookup_(!numbers_ascend(store)) {
         constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
         current_ = sorted_by_lookup_ ? store_->find_number(kLowest, Match::next) : rows_.next();
@@ -78,7 +78,7 @@ public:
     }
 
 private:
-    const StoreReader* store_;
+    const Recording* store_;
     RowStream rows_;
     bool sorted_by_lookup_;
     std::optional<FrameRow> current_;
@@ -88,13 +88,13 @@ private:
 }  // namespace
 
 struct StoreAligner::Impl {
-    Impl(std::vector<StoreReader*> readers, const AlignOptions& align_options)
+    Impl(std::vector<Recording*> readers, const AlignOptions& align_options)
         : stores(check(std::move(readers), align_options)), options(align_options), first_rows(*stores[0]) {
         if (options.by_time) return;
-        for (const StoreReader* store : stores) cursors.emplace_back(*store);
+        for (const Recording* store : stores) cursors.emplace_back(*store);
     }
 
-    static std::vector<StoreReader*> check(std::vector<StoreReader*> readers, const AlignOptions& options) {
+    static std::vector<Recording*> check(std::vector<Recording*> readers, const AlignOptions& options) {
         if (readers.size() < 2)
             throw Error(ErrorCode::invalid_argument,
                         "aligning needs two stores or more, not " + std::to_string(readers.size()));
@@ -166,13 +166,13 @@ struct StoreAligner::Impl {
         return std::nullopt;
     }
 
-    std::vector<StoreReader*> stores;
+    std::vector<Recording*> stores;
     AlignOptions options;
     RowStream first_rows;               // by time
     std::vector<NumberCursor> cursors;  // by number
 };
 
-StoreAligner::StoreAligner(std::vector<StoreReader*> stores, const AlignOptions& options)
+StoreAligner::StoreAligner(std::vector<Recording*> stores, const AlignOptions& options)
     : impl_(std::make_unique<Impl>(std::move(stores), options)) {}
 
 StoreAligner::~StoreAligner() = default;
@@ -186,12 +186,12 @@ std::vector<Frame> StoreAligner::frames(const AlignedRow& row) {
         throw Error(ErrorCode::invalid_argument, "the row to show comes from an aligner of other stores");
     std::vector<Frame> frames;
     for (size_t i = 0; i < row.frames.size(); ++i) {
-        StoreReader& store = *impl_->stores[i];
+        Recording& store = *impl_->stores[i];
         if (row.frames[i]) {
             frames.push_back(store.at_index(row.frames[i]->index));
             continue;
         }
-        const ImageType& type = store.image_type();
+        const ImageType& type = store.info().image_type;
         Frame black;
         black.image = cv::Mat::zeros(type.height, type.width, type.cv_type());
         black.index = -1;

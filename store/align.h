@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/store_reader.h"
+#include "store/recording.h"
 
 namespace reelstore {
 
@@ -32,7 +32,7 @@ struct AlignedRow {
     std::vector<bool> held;  ///< true where a store shows an earlier frame in place of a missing one
 };
 
-/// Joins several stores frame by frame, streaming: memory does not grow with their length.
+/// Joins several stores (or other recordings) frame by frame, streaming: memory does not grow with their length.
 ///
 /// By number: rows ascend by number; within each store, frames count in order of number, of repeated numbers the first.
 /// A store whose numbers do not ascend throughout is sorted through its index, at the price of one lookup a frame; to
@@ -41,9 +41,9 @@ struct AlignedRow {
 /// time all others are missing. Stores may differ in size and type.
 class StoreAligner {
 public:
-    /// The readers must outlive the aligner; their next() is not moved. Throws Error(invalid_argument) with fewer than
+    /// The recordings must outlive the aligner; their next() is not moved. Throws Error(invalid_argument) with fewer than
     /// two stores, a null pointer or a negative tolerance.
-    StoreAligner(std::vector<StoreReader*> stores, const AlignOptions& options = {});
+    StoreAligner(std::vector<Recording*> stores, const AlignOptions& options = {});
     ~StoreAligner();
 
     /// The next row; nothing at the end.

@@ -22,8 +22,9 @@ RandomAccess& access_of(FrameSource* source, const std::filesystem::path& path) 
     return *access;
 }
 
-ReadAheadOptions read_ahead_options(const SourceInfo& info) {
+ReadAheadOptions read_ahead_options(const SourceInfo& info, int threads) {
     ReadAheadOptions options;
+    options.threads = threads;
     if (!info.image_type.empty()) options.frame_bytes = info.image_type.bytes();
     return options;
 }
@@ -31,12 +32,12 @@ ReadAheadOptions read_ahead_options(const SourceInfo& info) {
 }  // namespace
 
 struct FileRecording::Impl {
-    Impl(const std::filesystem::path& source_path, std::unique_ptr<FrameSource> frame_source)
+    Impl(const std::filesystem::path& source_path, std::unique_ptr<FrameSource> frame_source, int threads)
         : path(source_path),
           source(std::move(frame_source)),
           access(access_of(source.get(), path)),
-          in_order(access, read_ahead_options(source->info())),
-          any_order(access) {}
+          in_order(access, read_ahead_options(source->info(), threads)),
+          any_order(access, threads) {}
 
     FrameRow row(int64_t place) const {
         const FrameStamp stamp = access.stamp(place);
@@ -96,8 +97,8 @@ struct FileRecording::Impl {
     int64_t last_read = -1;  // the frame extra_data() speaks of
 };
 
-FileRecording::FileRecording(const std::filesystem::path& path, std::unique_ptr<FrameSource> source)
-    : impl_(std::make_unique<Impl>(path, std::move(source))) {}
+FileRecording::FileRecording(const std::filesystem::path& path, std::unique_ptr<FrameSource> source, int threads)
+    : impl_(std::make_unique<Impl>(path, std::move(source), threads)) {}
 
 FileRecording::~FileRecording() = default;
 

@@ -12,8 +12,9 @@ namespace reelstore {
 /// memory at the first of them, in time and memory that grow with the number of frames; nothing is written.
 class FileRecording : public Recording {
 public:
-    /// `path` is where `source` comes from. Throws Error(unsupported) when the source can only be read forward.
-    FileRecording(const std::filesystem::path& path, std::unique_ptr<FrameSource> source);
+    /// `path` is where `source` comes from; `threads` decode at once for next() and batches, 0: one per core. Throws
+    /// Error(unsupported) when the source can only be read forward.
+    FileRecording(const std::filesystem::path& path, std::unique_ptr<FrameSource> source, int threads = 0);
     ~FileRecording() override;
 
     std::optional<Frame> next() override;

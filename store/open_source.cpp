@@ -16,6 +16,10 @@ bool names_camera(const std::string& name) {
     return is_camera_id(name) && (kind == FileKind::missing || kind == FileKind::other);
 }
 
+std::unique_ptr<StoreReader> open_store(const std::string& name, const SourceOptions& options, bool raw) {
+    return std::make_unique<StoreReader>(name, StoreReaderOptions{.decode = !raw, .threads = options.threads});
+}
+
 std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOptions& options) {
     const FileKind kind = file_system().status(name).kind;
     // Opening a pipe would wait for somebody to write into it.
@@ -34,7 +38,7 @@ std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOpti
 std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOptions& options, bool raw) {
     if (name.empty()) return open_camera();
     if (names_camera(name)) return open_camera(name);
-    if (is_store(name)) return std::make_unique<StoreReader>(name, StoreReaderOptions{.decode = !raw});
+    if (is_store(name)) return open_store(name, options, raw);
     return open_file(name, options);
 }
 
@@ -43,8 +47,8 @@ std::unique_ptr<Recording> open_recording(const std::string& name, const SourceO
         throw Error(ErrorCode::unsupported, {name, {}, {}},
                     "a camera has no frames to look up; record it first (`store save`)");
     }
-    if (is_store(name)) return std::make_unique<StoreReader>(name, StoreReaderOptions{.decode = !raw});
-    return std::make_unique<FileRecording>(name, open_file(name, options));
+    if (is_store(name)) return open_store(name, options, raw);
+    return std::make_unique<FileRecording>(name, open_file(name, options), options.threads);
 }
 
 }  // namespace reelstore

@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -186,6 +187,7 @@ struct StoreReader::Impl {
             last_index = row.index;
             Frame frame;
             frame.image = reader.read(row.position);
+            note_replaced_packets(row.chunk, reader);
             if (opened->encoding) frame.image = decode(*opened->encoding, frame.image);
             frame.index = row.index;
             frame.number = row.number;
@@ -195,6 +197,19 @@ struct StoreReader::Impl {
         } catch (const Error& error) {
             throw error.at({opened->layout.media(row.chunk).string(), row.chunk, row.index});
         }
+    }
+
+    /// A reader that was told the packets only scans its file when they do not fit it.
+    void note_replaced_packets(int64_t chunk, const ChunkReader& reader) {
+        if (reader.counters().demux_scans == 0 || !replaced_packets.insert(chunk).second) return;
+        const bool known = opened->ask_index([&](const FrameIndex& index) {
+            const ChunkRow* row = index.find_chunk(chunk);
+            return row && row->stream;
+        });
+        if (!known) return;
+        warnings.push_back(fmt::format(
+            "{}: has changed since the index was made, and was scanned anew (`store index` renews the index)",
+            opened->layout.media(chunk).string()));
     }
 
     /// The row at `index`, which must exist.
@@ -223,6 +238,7 @@ struct StoreReader::Impl {
     int decoder_threads;
     std::shared_ptr<DecoderPool> decoders = std::make_shared<DecoderPool>();
     std::list<std::pair<int64_t, std::unique_ptr<ChunkReader>>> readers;  // the latest first
+    std::set<int64_t> replaced_packets;                                   // chunks of which warnings speaks
     DecodeCounters closed_counters;
     std::optional<std::vector<ExtraRecord>> extra_data;
     std::vector<std::string> warnings;

@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include <opencv2/core.hpp>
+
 #include "base/error.h"
 #include "base/median.h"
 #include "base/parallel_reader.h"
@@ -66,10 +68,12 @@ public:
         info_.format = stream.codec + " in " + table_->container;
         const bool gray = is_gray_format(stream.pixel_format);
         const bool deep = is_deep_format(stream.pixel_format) && (options.deep || gray);
-        info_.image_type = {.height = stream.height,
-                            .width = stream.width,
-                            .channels = options.gray || gray ? 1 : 3,
-                            .depth = deep ? CV_16U : CV_8U};
+        coded_type_ = {.height = stream.height,
+                       .width = stream.width,
+                       .channels = options.gray || gray ? 1 : 3,
+                       .depth = deep ? CV_16U : CV_8U};
+        info_.image_type = coded_type_;
+        if (stream.rotation % 180 != 0) std::swap(info_.image_type.height, info_.image_type.width);
         info_.frame_count = table_->frame_count();
         info_.frame_rate = average_rate();
         info_.has_times = true;
@@ -77,6 +81,9 @@ public:
         info_.pixel_format = stream.pixel_format;
         info_.rotation = stream.rotation;
         info_.mirrored = stream.mirrored;
+        if (table_->frame_count() > 0 && (stream.width <= 0 || stream.height <= 0)) {
+            throw Error(ErrorCode::corrupt, {info_.name, {}, {}}, "holds no frame that can be decoded");
+        }
         if (table_->frame_count() > 0 && !plausible(info_.image_type)) {
             throw Error(ErrorCode::corrupt, {info_.name, {}, {}}, "has an impossible picture size");
         }
@@ -119,14 +126,33 @@ public:
 
 private:
     VideoSource(const VideoSource& other, int decoder_threads)
-        : path_(other.path_), table_(other.table_), info_(other.info_), decoder_threads_(decoder_threads) {}
+        : path_(other.path_),
+          table_(other.table_),
+          coded_type_(other.coded_type_),
+          info_(other.info_),
+          decoder_threads_(decoder_threads) {}
+
+    /// Mirrored and turned as the file asks of players.
+    cv::Mat as_shown(cv::Mat image) const {
+        if (table_->stream.mirrored) cv::flip(image, image, 1);
+        if (table_->stream.rotation == 0) return image;
+        const int turn = table_->stream.rotation == 90    ? cv::ROTATE_90_CLOCKWISE
+                         : table_->stream.rotation == 180 ? cv::ROTATE_180
+                                                          : cv::ROTATE_90_COUNTERCLOCKWISE;
+        cv::Mat turned;
+        cv::rotate(image, turned, turn);
+        return turned;
+    }
 
     VideoScan learn_packets(const SourceOptions& options) {
-        if (options.use_packet_cache) {
-            if (std::optional<VideoScan> known = load_packet_cache(path_, warnings_)) return std::move(*known);
+        std::optional<VideoScan> scan;
+        if (options.use_packet_cache) scan = load_packet_cache(path_, warnings_);
+        if (!scan) {
+            scanned_.demux_scans = 1;
+            scan = scan_packets(path_);
         }
-        scanned_.demux_scans = 1;
-        return scan_packets(path_);
+        for (const std::string& warning : scan->warnings) warnings_.push_back(path_.string() + ": " + warning);
+        return std::move(*scan);
     }
 
     VideoDecoder& decoder() {
@@ -138,7 +164,7 @@ private:
     Frame frame_at(int64_t index) {
         try {
             Frame frame;
-            frame.image = converter_.convert(decoder().read(index), info_.image_type);
+            frame.image = as_shown(converter_.convert(decoder().read(index), coded_type_));
             frame.index = index;
             frame.number = index;
             frame.time = time_of(index);
@@ -165,6 +191,7 @@ private:
     std::shared_ptr<const PacketTable> table_;
     std::unique_ptr<VideoDecoder> decoder_;
     FrameToImage converter_;
+    ImageType coded_type_;  ///< before the frames are turned
     SourceInfo info_;
     std::vector<std::string> warnings_;
     DecodeCounters scanned_;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/pixel_type.h"
+#include "codecs/video/ffv1_checksum.h"
 
 namespace reelstore {
 
@@ -230,7 +231,7 @@ UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry,
             return frame;
         }
         if (drained_) damaged(place, "the decoder gives no picture for it");
-        while (next_place_ < last && packet(next_place_).disposable && !wanted_by(access, next_place_, place))
+        while (next_place_ < std::min(last, packet_count()) && packet(next_place_).disposable && !wanted_by(access, next_place_, place))
             ++next_place_;
         if (next_place_ < packet_count() && next_place_ <= last) {
             send(next_place_, std::max(through, next_place_), place);
@@ -256,7 +257,9 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
         add_palette(*packet_, table_->stream.palette);
     }
     clear_libav_message();
-    const int result = avcodec_send_packet(context_.get(), packet_.get());
+    const bool sound = !table_->stream.slice_checksums ||
+                       ffv1_checksums_match({packet_->data, static_cast<size_t>(packet_->size)});
+    const int result = sound ? avcodec_send_packet(context_.get(), packet_.get()) : AVERROR_INVALIDDATA;
     ++counters_.packets_sent;
     next_place_ = place + 1;
     if (result >= 0) {
@@ -297,6 +300,7 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
         ++counters_.frames_decoded;
         const int64_t of = frame->pts;
         if (sent_.erase(of) == 0) continue;
+        note_missing(of);
         if (of == place) {
             wanted = std::move(frame);
             continue;
@@ -312,6 +316,20 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
         if (clean && useful) {
             keep(shown, std::move(frame), position);
         }
+    }
+}
+
+/// FFmpeg passes over packets of MPEG-1 and 2 that hold no picture any more without a word. Pictures come out in the order
+/// of display, so one that has not come before that of packet `came` will not come.
+void VideoDecoder::note_missing(int64_t came) {
+    const AVCodecID codec = context_->codec_id;
+    if (codec != AV_CODEC_ID_MPEG1VIDEO && codec != AV_CODEC_ID_MPEG2VIDEO) return;
+    const int64_t first = position_of_[static_cast<size_t>(run_entry_)];
+    for (const int64_t sent : sent_) {
+        if (sent >= came) break;
+        const int64_t shown = position_of_[static_cast<size_t>(sent)];
+        const bool missing = shown >= first && shown >= 0 && shown < position_of_[static_cast<size_t>(came)];
+        if (missing && !packet(sent).disposable && (damage_ < 0 || sent < damage_)) damage_ = sent;
     }
 }
 

@@ -76,6 +76,7 @@ private:
     void drain();
     /// The picture of packet `place` if it has come; others are kept or dropped.
     UniqueFrame receive(int64_t place, int64_t position, Access access);
+    void note_missing(int64_t came);
     void keep(int64_t position, UniqueFrame frame, int64_t wanted);
     bool right_size(const AVFrame& frame) const;
     void check(const AVFrame& frame, int64_t place) const;

@@ -41,12 +41,16 @@ UniqueCodecContext open_decoder(const DecoderPool::Request& request, const std::
     context->pix_fmt = av_get_pix_fmt(stream.pixel_format.c_str());
     context->pkt_timebase = AVRational{1, 1};
     context->thread_count = request.threads;
-    // FFmpeg paints over damage in JPEG without a word unless told to stop there.
-    context->err_recognition = AV_EF_CRCCHECK | (codec->id == AV_CODEC_ID_MJPEG ? AV_EF_EXPLODE : 0);
+    // FFmpeg paints over damage in some formats without a word unless told to stop there.
+    const bool hides_damage =
+        codec->id == AV_CODEC_ID_MJPEG || (codec->id == AV_CODEC_ID_HEVC && !stream.lenient);
+    context->err_recognition = AV_EF_CRCCHECK | (hides_damage ? AV_EF_EXPLODE : 0);
     // A damaged or hostile stream may claim any size; the table knows what to expect, but for padding to whole blocks.
-    context->max_pixels = stream.width > 0 && stream.height > 0
-                              ? (int64_t{stream.width} + 128) * (int64_t{stream.height} + 128) * 2
-                              : static_cast<int64_t>(kMaxImageBytes / 3);
+    context->max_pixels = static_cast<int64_t>(kMaxImageBytes / 3);
+    if (stream.width > 0 && stream.height > 0) {
+        const int64_t expected = (int64_t{stream.width} + 128) * (int64_t{stream.height} + 128) * 2;
+        context->max_pixels = std::min(context->max_pixels, expected);
+    }
     // Streams that do not say how far they reorder would otherwise lose pictures until the decoder has found out.
     if (codec->id == AV_CODEC_ID_H264) context->has_b_frames = request.reorder_depth;
     if (!stream.extradata.empty()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -80,6 +81,31 @@ std::string name_or_unknown(const char* name) {
     return name ? name : "unknown";
 }
 
+/// Takes quarter turns and mirroring from the container's display matrix; other angles are left alone.
+void describe_display(const AVStream& stream, VideoStream& described) {
+    const auto* matrix =
+        reinterpret_cast<const int32_t*>(av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, nullptr));
+    if (!matrix) return;
+    // A picture's point (x, y), y downwards, goes to (a x + c y, b x + d y).
+    double a = matrix[0];
+    double b = matrix[1];
+    const double c = matrix[3];
+    const double d = matrix[4];
+    const double turned = std::abs(b) + std::abs(c);
+    const double upright = std::abs(a) + std::abs(d);
+    if (std::min(turned, upright) > 0.02 * std::max(turned, upright)) return;
+    described.mirrored = a * d - b * c < 0;
+    if (described.mirrored) {
+        a = -a;
+        b = -b;
+    }
+    if (turned > upright) {
+        described.rotation = b > 0 ? 90 : 270;
+    } else {
+        described.rotation = a < 0 ? 180 : 0;
+    }
+}
+
 }  // namespace
 
 std::string demuxer_of_extension(const std::filesystem::path& path) {
@@ -120,6 +146,7 @@ VideoStream describe_stream(const AVStream& stream, const AVCodecParameters& par
     for (const AVRational rate : {stream.avg_frame_rate, stream.r_frame_rate}) {
         if (described.frame_rate == 0 && rate.num > 0 && rate.den > 0) described.frame_rate = av_q2d(rate);
     }
+    describe_display(stream, described);
     if (parameters.extradata_size > 0) {
         described.extradata.assign(parameters.extradata, parameters.extradata + parameters.extradata_size);
     }
@@ -184,14 +211,17 @@ const AVCodecParameters& Demuxer::parameters() const {
     return filter_ ? *filter_->par_out : *format_->streams[stream_index_]->codecpar;
 }
 
-int Demuxer::choose_stream() const {
+int Demuxer::choose_stream() {
+    int chosen = -1;
+    video_streams_ = 0;
     for (unsigned i = 0; i < format_->nb_streams; ++i) {
         const AVStream& stream = *format_->streams[i];
         if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO || stream.codecpar->codec_id == AV_CODEC_ID_NONE)
             continue;
-        if (!(stream.disposition & AV_DISPOSITION_ATTACHED_PIC)) return static_cast<int>(i);
+        if (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) continue;
+        if (video_streams_++ == 0) chosen = static_cast<int>(i);
     }
-    return -1;
+    return chosen;
 }
 
 bool Demuxer::next(AVPacket& packet) {

@@ -37,12 +37,15 @@ public:
     const std::string& container() const { return container_; }
     /// Seconds since the Unix epoch, when the container says.
     std::optional<double> creation_time() const;
+    /// Video streams of the file that are not pictures attached to it; the first one is read.
+    int video_streams() const { return video_streams_; }
     File& file() { return *file_; }
     int64_t bytes_read() const { return input_.bytes_read(); }
 
 private:
     void open(const AVInputFormat* input_format, bool forced);
-    int choose_stream() const;
+    /// Also counts the video streams.
+    int choose_stream();
     void unpack_pictures();
 
     std::string path_;
@@ -52,6 +55,7 @@ private:
     UniqueFilter filter_;  ///< null for most streams
     std::string container_;
     int stream_index_ = -1;
+    int video_streams_ = 0;
     VideoStream stream_;
 };
 

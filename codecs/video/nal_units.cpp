@@ -65,17 +65,22 @@ PacketNature inspect_mpeg2(Bytes packet, bool has_headers) {
 }
 
 PacketNature inspect_vp8(Bytes packet) {
-    if (packet.empty()) return {};
-    return {.key = (packet[0] & 1) == 0, .hidden = (packet[0] & 0x10) == 0};
+    if (packet.size() < 3) return {};
+    const bool key = (packet[0] & 1) == 0;
+    const size_t header_bytes = key ? 10 : 3;
+    const size_t first_part = (size_t{packet[0]} | size_t{packet[1]} << 8 | size_t{packet[2]} << 16) >> 5;
+    const bool sound = packet.size() >= header_bytes + first_part &&
+                       (!key || (packet[3] == 0x9d && packet[4] == 0x01 && packet[5] == 0x2a));
+    // What is damaged is not to vanish.
+    return {.key = key && sound, .hidden = sound && (packet[0] & 0x10) == 0};
 }
 
 /// One frame of VP9, not a superframe.
 PacketNature inspect_vp9_frame(Bytes frame) {
     if (frame.empty()) return {.hidden = true};
-    int bit = 7;
+    if (frame[0] >> 6 != 2) return {};  // damaged
+    int bit = 5;
     const auto next = [&] { return frame[0] >> bit-- & 1; };
-    next();
-    next();
     const int profile = next() + next() * 2;
     if (profile == 3) next();
     const bool shows_earlier = next() != 0;

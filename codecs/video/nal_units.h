@@ -9,14 +9,14 @@ namespace reelstore {
 
 /// What a packet of an inter-frame codec means for random access.
 struct PacketNature {
-    bool key = false;         ///< a decoder can start here
-    bool disposable = false;  ///< no other frame refers to it (of its own temporal layer, see `layer`)
-    bool hidden = false;      ///< gives no picture of its own
-    bool closed = false;      ///< key, and no packet behind it refers to one before it or is shown before it
-    bool after_gap = false;   ///< key, and pictures that refer to what lies before it are not to be shown (HEVC BLA)
+    bool key = false;            ///< a decoder can start here
+    bool disposable = false;     ///< no other frame refers to it (of its own temporal layer, see `layer`)
+    bool hidden = false;         ///< gives no picture of its own
+    bool closed = false;         ///< key, and no packet behind it refers to one before it or is shown before it
+    bool after_gap = false;      ///< key, and pictures that refer to what lies before it are not to be shown (HEVC BLA)
     bool ends_sequence = false;  ///< the next key packet is one after a gap
-    bool leading = false;     ///< refers to what lies before the last key packet (HEVC RASL)
-    int layer = 0;            ///< temporal layer; pictures of higher ones may refer to disposable ones of lower ones
+    bool leading = false;        ///< refers to what lies before the last key packet (HEVC RASL)
+    int layer = 0;               ///< temporal layer; pictures of higher ones may refer to disposable ones of lower ones
 };
 
 /// Looks into packets of one stream, because the flags that containers give are often wrong.
@@ -37,7 +37,7 @@ private:
 
     std::string codec_;
     bool has_headers_ = false;  ///< extradata holds what MPEG-2 key pictures need besides themselves
-    int length_bytes_ = 0;  ///< of the size in front of each NAL unit; 0 for Annex B
+    int length_bytes_ = 0;      ///< of the size in front of each NAL unit; 0 for Annex B
 };
 
 /// The NAL units of an Annex B byte stream (start codes 00 00 01), without start codes and trailing zeros.

@@ -146,6 +146,7 @@ Json facts_of(const VideoScan& scan, uint64_t file_size, const std::vector<Probe
                {"container", scan.table.container},
                {"contiguous", scan.table.contiguous},
                {"creation_time", scan.creation_time ? Json(*scan.creation_time) : Json()},
+               {"warnings", scan.warnings},
                {"stream", scan.table.stream.to_json()}};
     if (!scan.table.contiguous) {
         facts["blocks"] = Json::array();
@@ -214,6 +215,7 @@ private:
         table.container = facts_.at("container").get<std::string>();
         table.contiguous = facts_.at("contiguous").get<bool>();
         table.stream = VideoStream::from_json(facts_.at("stream"));
+        cache_.scan.warnings = facts_.at("warnings").get<std::vector<std::string>>();
         const Json& created = facts_.at("creation_time");
         if (!created.is_null()) cache_.scan.creation_time = created.get<double>();
         if (!avcodec_descriptor_get_by_name(table.stream.codec.c_str()) ||

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
+#include "codecs/video/ffv1_checksum.h"
 #include "codecs/video/nal_units.h"
 #include "codecs/video/packet_source.h"
 #include "codecs/video/pixel_convert.h"
@@ -223,10 +224,16 @@ void undo_decode_times(PacketTable& table, const std::vector<size_t>& order) {
     for (size_t place = 1; place < packets.size(); ++place) {
         if (packets[place].pts <= packets[place - 1].pts) return;
     }
+    std::vector<size_t> rank(order.size());
     for (size_t shown = 0; shown < order.size(); ++shown) {
         const size_t place = order[shown];
+        rank[place] = shown;
         if (std::max(place, shown) - std::min(place, shown) > kFarthestMove) return;
     }
+    // One step back may come from a damaged packet.
+    size_t steps_back = 0;
+    for (size_t place = 1; place < rank.size(); ++place) steps_back += rank[place] < rank[place - 1];
+    if (steps_back < std::max<size_t>(2, packets.size() / 16)) return;
     std::vector<int64_t> times;
     for (const Packet& packet : packets) times.push_back(packet.pts);
     for (size_t shown = 0; shown < order.size(); ++shown) packets[order[shown]].pts = times[shown];
@@ -239,7 +246,8 @@ void order_equal_times(PacketTable& table, const std::vector<size_t>& order) {
     auto& display = table.display_order;
     for (auto begin = display.begin(); begin != display.end();) {
         const int64_t pts = table.packets[*begin].pts;
-        const auto end = std::find_if(begin, display.end(), [&](uint32_t place) { return table.packets[place].pts != pts; });
+        const auto end =
+            std::find_if(begin, display.end(), [&](uint32_t place) { return table.packets[place].pts != pts; });
         std::sort(begin, end, [&](uint32_t a, uint32_t b) { return rank[a] < rank[b]; });
         begin = end;
     }
@@ -292,21 +300,28 @@ void learn_picture(const std::filesystem::path& path, PacketTable& table) {
     head->stream = table.stream;
     head->container = table.container;
     head->contiguous = table.contiguous;
+    head->in_cells = table.in_cells;
     head->packets.assign(table.packets.begin(), table.packets.begin() + std::min(kPackets, table.packets.size()));
     head->sort_display_order();
-    try {
-        VideoDecoder decoder(path, head, {.any_size = true});
-        for (int64_t position = 0; position < std::min(head->frame_count(), kAttempts); ++position) {
-            try {
-                describe_picture(decoder.read(position), table.stream);
-                return;
-            } catch (const Error&) {
-                continue;
+    const auto decodes_one = [&] {
+        try {
+            VideoDecoder decoder(path, head, {.any_size = true});
+            for (int64_t position = 0; position < std::min(head->frame_count(), kAttempts); ++position) {
+                try {
+                    describe_picture(decoder.read(position), table.stream);
+                    return true;
+                } catch (const Error&) {
+                    continue;
+                }
             }
+        } catch (const Error&) {
         }
-    } catch (const Error&) {
-        return;
-    }
+        return false;
+    };
+    if (decodes_one()) return;
+    // Some cameras and recorders put something into every packet that FFmpeg does not like.
+    head->stream.lenient = true;
+    if (decodes_one()) table.stream.lenient = true;
 }
 
 /// Feeds the first packets to a decoder and tells which of them gave a picture and which an error.
@@ -335,9 +350,9 @@ void decode_beginning(const std::filesystem::path& path, const std::shared_ptr<c
     take_pictures();
 }
 
-/// A stream that was cut out of another may begin with pictures whose references are missing: no decoder shows them, and
-/// so they are no frames. Decodes the beginning to see which. `order` is the order of display that the bitstream tells:
-/// the times of such pictures are often bent.
+/// A stream that was cut out of another may begin with pictures whose references are missing: no decoder shows them,
+/// and so they are no frames. Decodes the beginning to see which. `order` is the order of display that the bitstream
+/// tells: the times of such pictures are often bent.
 void hide_undecodable_beginning(const std::filesystem::path& path, PacketTable& table, bool begins_closed,
                                 const std::vector<size_t>& order) {
     constexpr int64_t kMostPackets = 2000;
@@ -388,9 +403,8 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
     const UniquePacket packet = make_packet();
     while (demuxer.next(*packet)) {
         const std::span<const uint8_t> payload(packet->data, static_cast<size_t>(packet->size));
-        const PacketNature nature =
-            inspector.inspect(payload, {.key = (packet->flags & AV_PKT_FLAG_KEY) != 0,
-                                        .hidden = (packet->flags & AV_PKT_FLAG_DISCARD) != 0});
+        const PacketNature nature = inspector.inspect(payload, {.key = (packet->flags & AV_PKT_FLAG_KEY) != 0,
+                                                                .hidden = (packet->flags & AV_PKT_FLAG_DISCARD) != 0});
         Packet entry{.offset = static_cast<uint64_t>(std::max<int64_t>(0, packet->pos)),
                      .size = static_cast<uint32_t>(packet->size),
                      .pts = packet->pts,
@@ -424,6 +438,9 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
             table.in_cells = offset || cut_off.back();
         }
         if (order_reader.knows()) hints.push_back(order_reader.read(*packet, nature.closed || nature.after_gap));
+        if (table.stream.codec == "ffv1" && !table.stream.slice_checksums) {
+            table.stream.slice_checksums = ffv1_checksums_match(payload);
+        }
         times.push_back({packet->dts, packet->duration});
         natures.push_back(nature);
         table.packets.push_back(entry);
@@ -441,6 +458,10 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
     }
     scan.creation_time = demuxer.creation_time();
     scan.bytes_read = demuxer.bytes_read();
+    if (demuxer.video_streams() > 1) {
+        scan.warnings.push_back("holds " + std::to_string(demuxer.video_streams()) +
+                                " video streams; only the first is read");
+    }
     if (table.packets.empty()) return scan;
     confirm_disposable(table, natures);
     hide_after_gaps(table, natures);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "codecs/packet_table.h"
 
@@ -13,6 +14,7 @@ struct VideoScan {
     PacketTable table;
     std::optional<double> creation_time;  ///< seconds since the Unix epoch, when the container says
     int64_t bytes_read = 0;
+    std::vector<std::string> warnings = {};  ///< what a user should know of the file; without its name
 };
 
 /// Reads every packet of a file's video stream once and works out where the payloads really are, which packets

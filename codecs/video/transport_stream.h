@@ -8,8 +8,8 @@
 
 namespace reelstore {
 
-/// Takes the bytes of one elementary stream out of the cells of an MPEG transport stream (.ts, .m2ts), so that a payload
-/// whose place is known can be had without a demuxer. Used by one thread at a time.
+/// Takes the bytes of one elementary stream out of the cells of an MPEG transport stream (.ts, .m2ts), so that a
+/// payload whose place is known can be had without a demuxer. Used by one thread at a time.
 class TransportStreamReader {
 public:
     /// Where some bytes of an elementary stream lie in the file.

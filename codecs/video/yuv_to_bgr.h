@@ -66,7 +66,7 @@ const std::vector<SimdPath>& simd_paths();
 
 /// Writes all pixels of `bgr`, which is CV_8UC3 of the image's size. Chroma is interpolated linearly between the places
 /// that the siting gives and repeated at the edges; gray stays gray and is rounded exactly, colour differs from the
-/// real-valued formula by at most 0.55 before clipping to 0..255. Nothing outside of the rows is read or written.
+/// real-valued formula, clipped to 0..255, by at most 0.55. Nothing outside of the rows is read or written.
 /// chroma_step 2 needs half_width. Usable from any thread.
 void yuv_to_bgr(const YuvImage& image, const YuvEncoding& encoding, cv::Mat& bgr, SimdPath path = simd_paths().back());
 

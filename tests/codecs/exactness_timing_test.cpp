@@ -1,4 +1,5 @@
-// Times that mislead: variable rate, starts other than zero, cuts, missing and equal time stamps, short and cut off files.
+// Times that mislead: variable rate, starts other than zero, cuts, missing and equal time stamps, short and cut off
+// files.
 
 #include <cmath>
 
@@ -19,7 +20,8 @@ const std::string kX265Open =
     "-pix_fmt yuv420p -c:v libx265 -x265-params log-level=none:ctu=16:open-gop=1:bframes=3:b-adapt=0:keyint=12";
 const std::string kMpeg2 = "-pix_fmt yuv420p -c:v mpeg2video -q:v 2 -bf 2 -g 12";
 const std::string kMpeg4 = "-pix_fmt yuv420p -c:v mpeg4 -q:v 2 -bf 2 -g 12";
-const std::string kVp9 = "-pix_fmt yuv420p -c:v libvpx-vp9 -cpu-used 8 -lag-in-frames 16 -auto-alt-ref 1 -g 24 -crf 15 -b:v 0";
+const std::string kVp9 =
+    "-pix_fmt yuv420p -c:v libvpx-vp9 -cpu-used 8 -lag-in-frames 16 -auto-alt-ref 1 -g 24 -crf 15 -b:v 0";
 
 class Videos {
 public:
@@ -87,13 +89,12 @@ TEST_CASE("start time other than zero") {
 
 TEST_CASE("cuts without new encoding: edit lists and missing references") {
     const Videos videos;
-    for (const auto& [codec, options, from] :
-         {std::tuple<std::string, std::string, std::string>{"h264", kX264, "mp4"},
-          {"h264_open", kX264Open, "mkv"},
-          {"hevc_open", kX265Open, "mkv"},
-          {"mpeg2", kMpeg2, "mkv"},
-          {"mpeg4", kMpeg4, "mp4"},
-          {"vp9", kVp9, "webm"}}) {
+    for (const auto& [codec, options, from] : {std::tuple<std::string, std::string, std::string>{"h264", kX264, "mp4"},
+                                               {"h264_open", kX264Open, "mkv"},
+                                               {"hevc_open", kX265Open, "mkv"},
+                                               {"mpeg2", kMpeg2, "mkv"},
+                                               {"mpeg4", kMpeg4, "mp4"},
+                                               {"vp9", kVp9, "webm"}}) {
         const auto whole = videos.encode(codec + "." + from, options);
         for (const std::string to : {"mp4", "mov", "mkv", "ts"}) {
             // Their parameters do not get into the transport stream.
@@ -154,7 +155,7 @@ TEST_CASE("one and two frames") {
     for (const int frames : {1, 2}) {
         for (const auto& [extension, options] : {std::pair<std::string, std::string>{"mp4", kX264},
                                                  {"mkv", kX265Open},
-                                                 {"ts", kMpeg2},
+                                                 {"mov", kMpeg2},
                                                  {"webm", kVp9},
                                                  {"avi", kMpeg4},
                                                  {"h264", kX264}}) {
@@ -239,6 +240,54 @@ TEST_CASE("files cut off at the end") {
             all_accesses().wrong += wrong;
             std::printf("  cut off at %.2f, %-42s %4lld frames %5lld wrong %lld errors\n", part, name.c_str(),
                         static_cast<long long>(count), static_cast<long long>(wrong), static_cast<long long>(errors));
+        }
+    }
+}
+
+TEST_CASE("a display matrix turns and mirrors the frames as players show them") {
+    const Videos videos;
+    const auto upright = videos.encode("upright.mp4", "-pix_fmt yuvj420p -c:v mjpeg -q:v 2", 6);
+    const std::vector<char> bytes = bytes_of(upright);
+    const std::string name = "tkhd";
+    const auto box = std::search(bytes.begin(), bytes.end(), name.begin(), name.end());
+    REQUIRE(box != bytes.end());
+    const auto matrix_at = (box - bytes.begin()) + 4 + 40;
+    // The eight ways to lay a picture on its sides: a, b, c, d of (x, y) -> (a x + c y, b x + d y).
+    const int ways[8][4] = {{1, 0, 0, 1},  {0, 1, -1, 0}, {-1, 0, 0, -1}, {0, -1, 1, 0},
+                            {-1, 0, 0, 1}, {1, 0, 0, -1}, {0, 1, 1, 0},   {0, -1, -1, 0}};
+    for (const auto& way : ways) {
+        CAPTURE(way[0]);
+        CAPTURE(way[1]);
+        CAPTURE(way[2]);
+        CAPTURE(way[3]);
+        std::vector<char> turned = bytes;
+        const auto put = [&](int index, int value) {
+            const uint32_t fixed = static_cast<uint32_t>(value) << 16;
+            for (int byte = 0; byte < 4; ++byte) {
+                turned[static_cast<size_t>(matrix_at + index * 4 + byte)] = static_cast<char>(fixed >> (24 - 8 * byte));
+            }
+        };
+        put(0, way[0]);
+        put(1, way[1]);
+        put(3, way[2]);
+        put(4, way[3]);
+        const auto path = upright.parent_path() / "turned.mp4";
+        write_bytes(path, turned);
+        const auto source = video_file_format().open(path, {.gray = true});
+        const ImageType type = source->info().image_type;
+        const bool on_side = way[0] == 0;
+        CHECK(type.width == (on_side ? 48 : 64));
+        CHECK(type.height == (on_side ? 64 : 48));
+        // The program turns by itself; full range, so that luma is gray.
+        const std::vector<uint8_t> shown = run_command("ffmpeg -nostdin -v error -i '" + path.string() +
+                                                       "' -vsync passthrough -f rawvideo -pix_fmt yuvj420p -");
+        const size_t frame_bytes = size_t{64} * 48 * 3 / 2;
+        REQUIRE(shown.size() == 6 * frame_bytes);
+        for (const int i : {3, 0, 5, 4}) {
+            const cv::Mat expected(type.height, type.width, CV_8UC1,
+                                   const_cast<uint8_t*>(shown.data()) + static_cast<size_t>(i) * frame_bytes);
+            CHECK(same_image(source->random_access()->at_index(i).image, expected));
+            ++all_accesses().accesses;
         }
     }
 }

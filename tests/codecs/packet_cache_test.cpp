@@ -184,6 +184,7 @@ TEST_CASE("a packet cache tells what a scan tells, with a checksum for every pac
         CHECK(cached->table.contiguous == scan.table.contiguous);
         CHECK(cached->table.display_order == scan.table.display_order);
         CHECK(cached->creation_time == scan.creation_time);
+        CHECK(cached->warnings == scan.warnings);
         REQUIRE(cached->table.packets.size() == scan.table.packets.size());
         for (size_t place = 0; place < scan.table.packets.size(); ++place) {
             CHECK(cached->table.packets[place] == scan.table.packets[place]);

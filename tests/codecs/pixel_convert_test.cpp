@@ -9,6 +9,7 @@
 #include <random>
 
 #include <doctest/doctest.h>
+#include <opencv2/core.hpp>
 
 #include "base/error.h"
 #include "base/pixel_type.h"
@@ -430,7 +431,8 @@ TEST_CASE("frames are converted by their tags: matrix, range and the place of ch
                                   {AVCHROMA_LOC_BOTTOMLEFT, ChromaSiting::first, ChromaSiting::last},
                                   {AVCHROMA_LOC_BOTTOM, ChromaSiting::centre, ChromaSiting::last}};
     FrameToImage converter;
-    for (const auto& [format, always_full] : formats) {
+    for (const auto& [pixel_format, always_full] : formats) {
+        const AVPixelFormat format = pixel_format;
         CAPTURE(std::string(av_get_pix_fmt_name(format)));
         for (const Matrix& matrix : kMatrices) {
             for (const AVColorRange range : {AVCOL_RANGE_UNSPECIFIED, AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG}) {

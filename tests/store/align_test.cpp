@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/numbered_frames.h"
+#include "store/store_reader.h"
 #include "store/store_writer.h"
 #include "tests/temporary_folder.h"
 
@@ -64,7 +65,7 @@ private:
 };
 
 /// The joint table as text: a line a row, "number: barcode barcode", "h" behind held frames, "-" for black ones.
-std::string table(const std::vector<StoreReader*>& stores, const AlignOptions& options) {
+std::string table(const std::vector<Recording*>& stores, const AlignOptions& options) {
     StoreAligner aligner(stores, options);
     std::string text;
     while (const auto row = aligner.next_row()) {
@@ -74,7 +75,7 @@ std::string table(const std::vector<StoreReader*>& stores, const AlignOptions& o
         const std::vector<Frame> frames = aligner.frames(*row);
         REQUIRE(frames.size() == stores.size());
         for (size_t i = 0; i < frames.size(); ++i) {
-            CHECK(ImageType::of(frames[i].image) == stores[i]->image_type());
+            CHECK(ImageType::of(frames[i].image) == stores[i]->info().image_type);
             if (!row->frames[i]) {
                 CHECK_FALSE(row->held[i]);
                 CHECK(cv::countNonZero(frames[i].image.reshape(1)) == 0);
@@ -96,13 +97,13 @@ std::string table(const std::vector<StoreReader*>& stores, const AlignOptions& o
     return text;
 }
 
-std::string by_number(const std::vector<StoreReader*>& stores, AlignPolicy policy) {
+std::string by_number(const std::vector<Recording*>& stores, AlignPolicy policy) {
     AlignOptions options;
     options.policy = policy;
     return table(stores, options);
 }
 
-std::string by_time(const std::vector<StoreReader*>& stores, AlignPolicy policy, double tolerance) {
+std::string by_time(const std::vector<Recording*>& stores, AlignPolicy policy, double tolerance) {
     AlignOptions options;
     options.policy = policy;
     options.by_time = true;
@@ -114,7 +115,7 @@ std::string by_time(const std::vector<StoreReader*>& stores, AlignPolicy policy,
 
 TEST_CASE("stores are joined by number") {
     Stores stores;
-    const std::vector<StoreReader*> all = {stores.add(numbered({1, 2, 4, 5, 7})),
+    const std::vector<Recording*> all = {stores.add(numbered({1, 2, 4, 5, 7})),
                                            stores.add(numbered({2, 3, 4, 7, 8}), kColor),
                                            stores.add(numbered({0, 2, 4, 5, 7, 9}))};
     CHECK(by_number(all, AlignPolicy::drop) == "2: 1 100 201\n4: 2 102 202\n7: 4 103 204\n");

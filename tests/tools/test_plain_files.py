@@ -317,6 +317,15 @@ class OtherFiles(StoreTestCase):
             self.assertIn("time none", self.ok("get", path, "--index", 0).out)
         self.assertIn("times        none", self.ok("info", images).out)
 
+    def test_videos_are_aligned(self):
+        left = write_video(self.folder / "left.mp4", 10)
+        right = write_video(self.folder / "right.mkv", 6)
+        rows = list(csv.DictReader(io.StringIO(self.ok("align", left, right, "--time").out)))
+        self.assertEqual([(row["index_1"], row["index_2"]) for row in rows], [(str(i), str(i)) for i in range(6)])
+        rows = list(csv.DictReader(io.StringIO(self.ok("align", left, right, "--policy", "hold").out)))
+        self.assertEqual([(row["index_1"], row["index_2"]) for row in rows],
+                         [(str(i), str(min(i, 5))) for i in range(10)])
+
     def test_what_cannot_be_read(self):
         (self.folder / "empty").mkdir()
         (self.folder / "text.txt").write_text("hello")

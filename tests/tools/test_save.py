@@ -339,16 +339,40 @@ class RealVideo(StoreTestCase):
         self.assertEqual(difference[0], min(difference), f"frame {index} looks more like a neighbour")
 
     @unittest.skipUnless(shutil.which("ffmpeg"), "ffmpeg is not installed")
-    def test_lossless_is_identical_to_an_exact_decode(self):
+    def test_lossless_is_an_exact_decode_by_the_formula(self):
+        """FFmpeg's decoded samples, converted here by BT.601 with chroma between its left-sited samples."""
         count = 25
-        raw = subprocess.run(["ffmpeg", "-v", "error", "-i", str(REAL_VIDEO), "-frames:v", str(count), "-sws_flags",
-                              "bicubic+accurate_rnd+full_chroma_int", "-f", "rawvideo", "-pix_fmt", "bgr24", "-"],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
-        reference = numpy.frombuffer(raw, numpy.uint8).reshape(count, *self.reference.shape[1:])
-        for name in ("png", "npy"):
-            store = self.folder / name
-            self.ok("save", REAL_VIDEO, store, "--format", name, "--frames", count, "--chunk-frames", 12)
-            numpy.testing.assert_array_equal(self.extracted(store), reference)
+        height, width = self.reference.shape[1:3]
+        raw = subprocess.run(["ffmpeg", "-v", "error", "-i", str(REAL_VIDEO), "-frames:v", str(count), "-f", "rawvideo",
+                              "-pix_fmt", "yuv420p", "-"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             check=True).stdout
+        frames = numpy.frombuffer(raw, numpy.uint8).reshape(count, height * width * 3 // 2).astype(float)
+        stores = [self.folder / name for name in ("png", "npy")]
+        for store in stores:
+            self.ok("save", REAL_VIDEO, store, "--format", store.name, "--frames", count, "--chunk-frames", 12)
+        extracted = [self.extracted(store) for store in stores]
+        for index, samples in enumerate(frames):
+            gray = (samples[:height * width].reshape(height, width) - 16) * 255 / 219
+            chroma = samples[height * width:].reshape(2, height // 2, width // 2)
+            blue_difference, red_difference = (self.upsampled(plane - 128) * 255 / 224 for plane in chroma)
+            red = gray + 1.402 * red_difference
+            blue = gray + 1.772 * blue_difference
+            green = (gray - 0.299 * red - 0.114 * blue) / 0.587
+            expected = numpy.dstack([blue, green, red]).clip(0, 255)
+            for images in extracted:
+                self.assertLess(numpy.abs(images[index] - expected).max(), 0.56, index)
+
+    @staticmethod
+    def upsampled(plane):
+        height, width = plane.shape
+        above = numpy.vstack([plane[:1], plane[:-1]])
+        below = numpy.vstack([plane[1:], plane[-1:]])
+        tall = numpy.empty((2 * height, width))
+        tall[::2], tall[1::2] = (3 * plane + above) / 4, (3 * plane + below) / 4
+        large = numpy.empty((2 * height, 2 * width))
+        large[:, ::2] = tall
+        large[:, 1::2] = (tall + numpy.hstack([tall[:, 1:], tall[:, -1:]])) / 2
+        return large
 
     def test_lossy(self):
         for name in ("avc1/mp4", "h264/mkv", "mjpeg/avi"):

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "store/align.h"
+#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/verb.h"
@@ -13,18 +14,21 @@ namespace {
 class AlignVerb : public Verb {
 public:
     std::string name() const override { return "align"; }
-    std::string summary() const override { return "join several stores frame by frame, by number or by time"; }
+    std::string summary() const override { return "join several recordings frame by frame, by number or by time"; }
     std::string examples() const override {
         return "  store align left right\n"
                "  store align left right top --policy hold --json\n"
-               "  store align left right --time --tolerance 0.005\n";
+               "  store align left right --time --tolerance 0.005\n"
+               "  store align left.mp4 right.mp4 --time\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("STORE", paths_, "two or more stores")->required()->expected(2, 1000);
+        app.add_option("RECORDING", paths_, "two or more stores, videos, folders of images or arrays")
+            ->required()
+            ->expected(2, 1000);
         app.add_option("--policy", policy_,
-                       "where a store has no frame: drop the row, hold its last frame, or black (default drop)");
+                       "where one has no frame: drop the row, hold its last frame, or black (default drop)");
         CLI::Option* time =
-            app.add_flag("--time", by_time_, "match by time instead of by number; rows follow the first store");
+            app.add_flag("--time", by_time_, "match by time instead of by number; rows follow the first one");
         app.add_option("--tolerance", tolerance_, "seconds between frames that still match (default 0.02)")
             ->needs(time)
             ->check(CLI::NonNegativeNumber);
@@ -33,11 +37,11 @@ public:
     int run() override {
         const std::optional<AlignPolicy> policy = parse_align_policy(policy_);
         if (!policy) throw UsageError("--policy must be drop, hold or black, not \"" + policy_ + "\"");
-        std::vector<std::unique_ptr<StoreReader>> stores;
-        std::vector<StoreReader*> pointers;
+        std::vector<std::unique_ptr<Recording>> recordings;
+        std::vector<Recording*> pointers;
         for (const std::string& path : paths_) {
-            stores.push_back(std::make_unique<StoreReader>(path));
-            pointers.push_back(stores.back().get());
+            recordings.push_back(open_recording(path));
+            pointers.push_back(recordings.back().get());
             print_notes(pointers.back()->warnings());
         }
         StoreAligner aligner(pointers, {*policy, by_time_, tolerance_});

@@ -115,7 +115,7 @@ void print_file(const Recording& file) {
     print_line("format", info.format + (info.pixel_format.empty() ? "" : ", " + info.pixel_format));
     print_line("images", info.image_type.text());
     if (info.rotation != 0 || info.mirrored)
-        print_line("shown", fmt::format("{}turned {} degrees clockwise by players; frames are given as they are kept",
+        print_line("shown", fmt::format("{}turned {} degrees clockwise, as the file asks of players",
                                         info.mirrored ? "mirrored and " : "", info.rotation));
     print_line("frames", fmt::format("{}, {}", file.frame_count(), human_bytes(file.media_bytes())));
     print_frames(file);
