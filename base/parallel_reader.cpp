@@ -133,6 +133,13 @@ std::vector<Frame> read_frames(RandomAccess& access, std::span<const int64_t> in
     return ParallelReader(access, threads).read(indices);
 }
 
+ReadAheadOptions read_ahead_options(const SourceInfo& info, int threads) {
+    ReadAheadOptions options;
+    options.threads = threads;
+    if (!info.image_type.empty()) options.frame_bytes = info.image_type.bytes();
+    return options;
+}
+
 struct ReadAhead::Impl {
     /// Frames that one thread reads in order.
     struct Group {

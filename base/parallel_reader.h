@@ -51,6 +51,9 @@ struct ReadAheadOptions {
     size_t ahead_bytes = size_t{128} << 20;  ///< pixels waiting to be taken, at most (one frame always fits)
 };
 
+/// For the frames of a source of which this is known.
+ReadAheadOptions read_ahead_options(const SourceInfo& info, int threads = 0);
+
 /// Reads frames in a given order on several threads, ahead of the one who takes them.
 ///
 /// Each thread decodes whole groups of pictures with a reader of its own; groups too long for that are decoded by one

@@ -149,8 +149,7 @@ private:
             ++count;
             return std::exchange(index, index + options_.step);
         };
-        ReadAheadOptions ahead;
-        if (!source_.info().image_type.empty()) ahead.frame_bytes = source_.info().image_type.bytes();
+        ReadAheadOptions ahead = read_ahead_options(source_.info());
         ahead.ahead_bytes = std::min(ahead.ahead_bytes, options_.queue_bytes);
         // Frames that are paced or few are not worth the threads.
         if (options_.realtime || (options_.frames && *options_.frames == 1)) ahead.threads = 1;

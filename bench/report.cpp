@@ -81,7 +81,8 @@ std::string text_of(const Target& target) {
         case Measure::longer_by_ms:
             return fmt::format("at most {} ms longer than with {}", target.bound, target.against);
         case Measure::longer_fewer:
-            return fmt::format("that difference at most 1/{} of {}'s", target.bound, target.other_subject);
+            return fmt::format("the same at most 1/{} of what {} takes longer than with {}", target.bound,
+                               target.other_subject, target.other_against);
         case Measure::packet_ratio:
             return fmt::format("no more packets than {}", target.against);
         case Measure::decodes_a_frame:

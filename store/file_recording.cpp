@@ -22,13 +22,6 @@ RandomAccess& access_of(FrameSource* source, const std::filesystem::path& path) 
     return *access;
 }
 
-ReadAheadOptions read_ahead_options(const SourceInfo& info, int threads) {
-    ReadAheadOptions options;
-    options.threads = threads;
-    if (!info.image_type.empty()) options.frame_bytes = info.image_type.bytes();
-    return options;
-}
-
 }  // namespace
 
 struct FileRecording::Impl {

@@ -8,13 +8,6 @@ namespace {
 
 constexpr int64_t kBlockRows = 4096;
 
-ReadAheadOptions read_ahead_options(const Recording& recording) {
-    ReadAheadOptions options;
-    const ImageType& type = recording.info().image_type;
-    if (!type.empty()) options.frame_bytes = type.bytes();
-    return options;
-}
-
 }  // namespace
 
 SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
@@ -26,7 +19,7 @@ SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last
       step_(step),
       wanted_(std::move(wanted)),
       frames_(
-          recording, [this] { return next_index(); }, read_ahead_options(recording)) {
+          recording, [this] { return next_index(); }, read_ahead_options(recording.info())) {
     info_.frame_count.reset();
     if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step - 1) / step : 0;
 }

@@ -148,7 +148,7 @@ struct StoreReader::Impl {
           decoder_threads(threads_of_decoder),
           warnings(opened->warnings),
           incomplete(opened->incomplete),
-          sequential(reader, {.threads = options.threads, .frame_bytes = opened->image_type.bytes()}),
+          sequential(reader, read_ahead_options(opened->info, options.threads)),
           parallel(reader, options.threads) {}
 
     ChunkReader& chunk_reader(int64_t chunk) {

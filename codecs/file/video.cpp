@@ -95,8 +95,7 @@ public:
 
     std::optional<Frame> next() override {
         if (!sequential_) {
-            sequential_ = std::make_unique<SequentialReader>(
-                *this, ReadAheadOptions{.threads = threads_, .frame_bytes = info_.image_type.bytes()});
+            sequential_ = std::make_unique<SequentialReader>(*this, read_ahead_options(info_, threads_));
         }
         return sequential_->next();
     }

@@ -133,8 +133,8 @@ void VideoDecoder::restart(int64_t entry) {
     const bool first_start = counters_.packets_sent == 0 && entry == 0;
     if (counters_.packets_sent > 0) avcodec_flush_buffers(context_.get());
     if (!first_start) ++counters_.seeks;
-    // Without an IDR picture H.264 is certain of its pictures only after a while; the table has those that it shows when it
-    // decodes all, and a decoder that is drained early must give them too.
+    // Without an IDR picture H.264 is certain of its pictures only after a while; the table has those that it shows
+    // when it decodes all, and a decoder that is drained early must give them too.
     const bool uncertain = context_->codec_id == AV_CODEC_ID_H264 && !packet(entry).key;
     context_->flags &= ~AV_CODEC_FLAG_OUTPUT_CORRUPT;
     if (uncertain) context_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
@@ -226,12 +226,14 @@ UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry,
         if (UniqueFrame frame = receive(place, position, access)) {
             check(*frame, place);
             if (damage_ >= entry && damage_ < place) {
-                damaged(place, "the frame depends on a damaged one, packet " + std::to_string(table_->first_position + damage_));
+                damaged(place, "the frame depends on a damaged one, packet " +
+                                   std::to_string(table_->first_position + damage_));
             }
             return frame;
         }
         if (drained_) damaged(place, "the decoder gives no picture for it");
-        while (next_place_ < std::min(last, packet_count()) && packet(next_place_).disposable && !wanted_by(access, next_place_, place))
+        while (next_place_ < std::min(last, packet_count()) && packet(next_place_).disposable &&
+               !wanted_by(access, next_place_, place))
             ++next_place_;
         if (next_place_ < packet_count() && next_place_ <= last) {
             send(next_place_, std::max(through, next_place_), place);
@@ -257,8 +259,8 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
         add_palette(*packet_, table_->stream.palette);
     }
     clear_libav_message();
-    const bool sound = !table_->stream.slice_checksums ||
-                       ffv1_checksums_match({packet_->data, static_cast<size_t>(packet_->size)});
+    const bool sound =
+        !table_->stream.slice_checksums || ffv1_checksums_match({packet_->data, static_cast<size_t>(packet_->size)});
     const int result = sound ? avcodec_send_packet(context_.get(), packet_.get()) : AVERROR_INVALIDDATA;
     ++counters_.packets_sent;
     next_place_ = place + 1;
@@ -319,8 +321,8 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
     }
 }
 
-/// FFmpeg passes over packets of MPEG-1 and 2 that hold no picture any more without a word. Pictures come out in the order
-/// of display, so one that has not come before that of packet `came` will not come.
+/// FFmpeg passes over packets of MPEG-1 and 2 that hold no picture any more without a word. Pictures come out in the
+/// order of display, so one that has not come before that of packet `came` will not come.
 void VideoDecoder::note_missing(int64_t came) {
     const AVCodecID codec = context_->codec_id;
     if (codec != AV_CODEC_ID_MPEG1VIDEO && codec != AV_CODEC_ID_MPEG2VIDEO) return;
@@ -362,8 +364,8 @@ void VideoDecoder::check(const AVFrame& frame, int64_t place) const {
 }
 
 void VideoDecoder::damaged(int64_t place, const std::string& reason) const {
-    std::string message =
-        "frame " + std::to_string(table_->first_position + position_of_[static_cast<size_t>(place)]) + " is damaged: " + reason;
+    std::string message = "frame " + std::to_string(table_->first_position + position_of_[static_cast<size_t>(place)]) +
+                          " is damaged: " + reason;
     if (!libav_message().empty()) message += " (" + libav_message() + ")";
     throw Error(ErrorCode::corrupt, {path_.string(), {}, {}}, message);
 }

@@ -151,8 +151,8 @@ private:
     std::vector<uint8_t> payload_;
 };
 
-/// Counts packets from the beginning of the file, because that is the only position every demuxer reaches exactly. Those
-/// of a small file stay in memory.
+/// Counts packets from the beginning of the file, because that is the only position every demuxer reaches exactly.
+/// Those of a small file stay in memory.
 class DemuxPacketSource : public PacketSource {
 public:
     DemuxPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
@@ -171,9 +171,7 @@ public:
 private:
     static constexpr size_t kHeldBytes = size_t{32} << 20;
 
-    [[noreturn]] static void out_of_memory() {
-        throw Error(ErrorCode::internal, "out of memory for a video packet");
-    }
+    [[noreturn]] static void out_of_memory() { throw Error(ErrorCode::internal, "out of memory for a video packet"); }
 
     /// Demuxes up to packet `place`; leaves it in `packet` where it is not held.
     void advance(int64_t place, AVPacket& packet) {

@@ -9,7 +9,7 @@ using namespace reelstore;
 namespace {
 
 constexpr int kFrames = 72;
-constexpr int64_t kAccesses = kSanitized ? 200 : 1000;
+constexpr int64_t kAccesses = kSanitized ? 150 : 800;
 
 struct Container {
     const char* extension;

@@ -12,7 +12,7 @@ using namespace reelstore;
 namespace {
 
 constexpr int kFrames = 72;
-constexpr int64_t kAccesses = kSanitized ? 150 : 600;
+constexpr int64_t kAccesses = kSanitized ? 100 : 500;
 
 const std::string kX264 = "-pix_fmt yuv420p -c:v libx264 -x264-params bframes=3:b-adapt=0:keyint=12";
 const std::string kX264Open = "-pix_fmt yuv420p -c:v libx264 -x264-params open-gop=1:bframes=3:b-adapt=0:keyint=10";

@@ -7,6 +7,7 @@
 #include <random>
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "codecs/video/decoder.h"
@@ -202,4 +203,62 @@ TEST_CASE("only IDR pictures of H.264 are entry points, only unreferenced ones d
     CHECK_FALSE(inspect({}).key);
     const PacketInspector bare("h264", {});
     CHECK(bare.inspect(std::vector<uint8_t>{0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 0x88}, {}).key);
+}
+
+TEST_CASE("HEVC: entry points, what is cut off behind gaps, and what may be left out in which layer") {
+    const PacketInspector inspector("hevc", {});
+    const auto inspect = [&](int type, int layer) {
+        return inspector.inspect(
+            std::vector<uint8_t>{0, 0, 1, static_cast<uint8_t>(type << 1), static_cast<uint8_t>(layer + 1), 0x80}, {});
+    };
+    CHECK(inspect(19, 0).closed);
+    CHECK(inspect(21, 0).key);
+    CHECK_FALSE(inspect(21, 0).closed);
+    CHECK(inspect(16, 0).after_gap);
+    CHECK(inspect(8, 0).leading);
+    CHECK(inspect(9, 0).leading);
+    CHECK_FALSE(inspect(9, 0).disposable);
+    CHECK(inspect(0, 2).disposable);
+    CHECK(inspect(0, 2).layer == 2);
+    CHECK_FALSE(inspect(1, 0).disposable);
+    CHECK(inspect(36, 0).ends_sequence);
+}
+
+TEST_CASE("a packet that is damaged is not taken for a hidden one") {
+    const PacketInspector vp8("vp8", {});
+    std::vector<uint8_t> key(40);
+    key[0] = 0;  // a key frame that is not shown
+    key[3] = 0x9d;
+    key[4] = 0x01;
+    key[5] = 0x2a;
+    CHECK(vp8.inspect(key, {}).hidden);
+    CHECK(vp8.inspect(key, {}).key);
+    key[3] ^= 0x55;
+    CHECK_FALSE(vp8.inspect(key, {}).hidden);
+    CHECK_FALSE(vp8.inspect(key, {}).key);
+    const PacketInspector vp9("vp9", {});
+    const std::vector<uint8_t> hidden = {0x84, 0, 0, 0};
+    CHECK(vp9.inspect(hidden, {}).hidden);
+    const std::vector<uint8_t> damaged = {0x84 ^ 0x55, 0, 0, 0};
+    CHECK_FALSE(vp9.inspect(damaged, {}).hidden);
+}
+
+TEST_CASE("a stream's description keeps how it is shown; older ones do without") {
+    VideoStream stream;
+    stream.codec = "hevc";
+    stream.width = 64;
+    stream.height = 48;
+    const Json plain = stream.to_json();
+    for (const char* name : {"rotation", "mirrored", "palette", "slice_checksums", "lenient"})
+        CHECK_FALSE(plain.contains(name));
+    CHECK(VideoStream::from_json(plain) == stream);
+    stream.rotation = 270;
+    stream.mirrored = true;
+    stream.palette = {1, 2, 3, 4};
+    stream.slice_checksums = true;
+    stream.lenient = true;
+    CHECK(VideoStream::from_json(stream.to_json()) == stream);
+    Json crooked = stream.to_json();
+    crooked["rotation"] = 45;
+    CHECK_THROWS_AS(VideoStream::from_json(crooked), Error);
 }
