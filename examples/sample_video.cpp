@@ -42,9 +42,9 @@ void make_video(const std::string& path, int frames) {
 int check_picture(const std::string& path, int expected) {
     const std::optional<Frame> frame = open_file_source(path)->next();
     const std::optional<int> number = frame ? read_image_number(frame->image) : std::nullopt;
-    fmt::print("{} shows {}: {}\n", path, number ? std::to_string(*number) : "no number",
-               number == expected ? "right" : "WRONG");
-    return number == expected ? 0 : 1;
+    const bool right = number && *number == expected;
+    fmt::print("{} shows {}: {}\n", path, number ? std::to_string(*number) : "no number", right ? "right" : "WRONG");
+    return right ? 0 : 1;
 }
 
 }  // namespace

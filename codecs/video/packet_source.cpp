@@ -162,6 +162,7 @@ public:
         av_packet_unref(&packet);
         if (place >= static_cast<int64_t>(held_.size())) advance(place, packet);
         if (place >= static_cast<int64_t>(held_.size())) return;
+        av_packet_unref(&packet);
         if (av_packet_ref(&packet, held_[static_cast<size_t>(place)].get()) < 0) out_of_memory();
     }
 

@@ -119,7 +119,7 @@ class Layout(StoreTestCase):
             return
         difference = numpy.abs(image.astype(int) - original.astype(int))
         # The third channel differs from the others, so that chroma subsampling costs something at its edges.
-        self.assertLess(difference.mean(), 4 if image.ndim == 2 else 10)
+        self.assertLess(difference.mean(), 4 if image.ndim == 2 else 11)
 
     def check_own_reading(self, store, images, name):
         frames = self.extracted(store)
