@@ -111,7 +111,7 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
             reader = format->open(layout.media(chunk.number), metadata.stored_type);
             table = scan(*reader, layout.media(chunk.number), warnings);
             if (!table) ++result.chunks_without_media;
-            // A scan gives no checksums; the ones recorded at writing stay good for the same packets.
+            // Recorded at writing, checksums tell damage; those of a scan would take it for the recording.
             if (options.earlier) known = options.earlier->packet_table(chunk.number);
             if (table && known && known->packets == table->packets) table = known.get();
         }

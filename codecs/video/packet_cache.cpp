@@ -15,7 +15,6 @@
 #include "base/npz.h"
 #include "codecs/checksum.h"
 #include "codecs/video/libav.h"
-#include "codecs/video/packet_source.h"
 
 namespace reelstore {
 
@@ -119,25 +118,6 @@ std::vector<Probe> block_probes(File& file) {
     return probes;
 }
 
-/// Of the bytes as they are in the file, where packets are pieces of it: that is what reading compares.
-void add_checksums(const std::filesystem::path& video, File& file, PacketTable& table,
-                   const std::function<void(int64_t, int64_t)>& progress) {
-    std::unique_ptr<PacketSource> source;
-    if (!table.contiguous) source = make_packet_source(video, std::make_shared<const PacketTable>(table));
-    const UniquePacket fetched = make_packet();
-    const auto count = static_cast<int64_t>(table.packets.size());
-    for (int64_t place = 0; place < count; ++place) {
-        Packet& packet = table.packets[static_cast<size_t>(place)];
-        if (source) {
-            source->fetch(place, place, *fetched);
-            packet.checksum = frame_checksum({fetched->data, static_cast<size_t>(fetched->size)});
-        } else {
-            packet.checksum = checksum_of(file, {.offset = packet.offset, .size = packet.size, .checksum = 0});
-        }
-        if (progress) progress(place + 1, count);
-    }
-}
-
 Json facts_of(const VideoScan& scan, uint64_t file_size, const std::vector<Probe>& blocks) {
     Json facts{{"version", kVersion},
                {"file_size", file_size},
@@ -145,6 +125,7 @@ Json facts_of(const VideoScan& scan, uint64_t file_size, const std::vector<Probe
                {"frames", scan.table.display_order.size()},
                {"container", scan.table.container},
                {"contiguous", scan.table.contiguous},
+               {"in_cells", scan.table.in_cells},
                {"creation_time", scan.creation_time ? Json(*scan.creation_time) : Json()},
                {"warnings", scan.warnings},
                {"stream", scan.table.stream.to_json()}};
@@ -214,6 +195,7 @@ private:
         frames_ = facts_.at("frames").get<uint64_t>();
         table.container = facts_.at("container").get<std::string>();
         table.contiguous = facts_.at("contiguous").get<bool>();
+        table.in_cells = !table.contiguous && facts_.at("in_cells").get<bool>();
         table.stream = VideoStream::from_json(facts_.at("stream"));
         cache_.scan.warnings = facts_.at("warnings").get<std::vector<std::string>>();
         const Json& created = facts_.at("creation_time");
@@ -323,13 +305,12 @@ PacketCacheResult write_packet_cache(const std::filesystem::path& video,
                                      const std::function<void(int64_t, int64_t)>& progress) {
     const std::unique_ptr<File> file = file_system().open(video, OpenMode::read);
     const uint64_t file_size = file->size();
-    VideoScan scan = scan_packets(video);
+    const VideoScan scan = scan_packets(video, {}, progress);
     const VideoStream& stream = scan.table.stream;
     if (scan.table.frame_count() == 0 || stream.width <= 0 || stream.height <= 0) {
         throw Error(ErrorCode::unsupported, {video.string(), {}, {}},
                     "holds no frame that can be shown, so there is nothing to remember");
     }
-    add_checksums(video, *file, scan.table, progress);
     const std::vector<Probe> blocks = scan.table.contiguous ? std::vector<Probe>() : block_probes(*file);
     if (file->size() != file_size)
         throw Error(ErrorCode::io, {video.string(), {}, {}},

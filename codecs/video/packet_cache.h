@@ -21,7 +21,7 @@ struct PacketCacheResult {
 };
 
 /// Scans a video file, reads every packet once more for its checksum, and puts what was learned into its packet cache
-/// (spec/packet_cache.md), in place of an older one. `progress` is told packets done and packets in all. Throws what
+/// (spec/packet_cache.md), in place of an older one. `progress` is told bytes done and bytes in all. Throws what
 /// scan_packets() throws, Error(unsupported) for a video without a frame that can be shown, and Error(io) when the file
 /// grows or shrinks meanwhile.
 PacketCacheResult write_packet_cache(const std::filesystem::path& video,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "codecs/checksum.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
 #include "codecs/video/ffv1_checksum.h"
@@ -381,7 +382,8 @@ void hide_undecodable_beginning(const std::filesystem::path& path, PacketTable& 
 
 }  // namespace
 
-VideoScan scan_packets(const std::filesystem::path& path, const std::string& forced) {
+VideoScan scan_packets(const std::filesystem::path& path, const std::string& forced,
+                       const std::function<void(int64_t, int64_t)>& progress) {
     Demuxer demuxer(path, forced);
     VideoScan scan;
     PacketTable& table = scan.table;
@@ -396,6 +398,7 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
     std::vector<PacketNature> natures;
     std::vector<bool> cut_off;
     bool palette_changes = false;
+    bool some_made_up = false;
     if (table.container == "mpegts") {
         table.contiguous = false;
         table.in_cells = cells.usable();
@@ -426,6 +429,8 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
             if (offset) {
                 entry.offset = *offset;
                 entry.size -= static_cast<uint32_t>(made_up);
+                entry.checksum = frame_checksum(payload.subspan(made_up));
+                some_made_up = some_made_up || made_up > 0;
             } else if (!cut_off.back()) {
                 // Bytes that the file does not have (the demuxer may have made up the rest) are no reason to distrust
                 // others.
@@ -441,9 +446,14 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
         if (table.stream.codec == "ffv1" && !table.stream.slice_checksums) {
             table.stream.slice_checksums = ffv1_checksums_match(payload);
         }
+        if (!entry.checksum) entry.checksum = frame_checksum(payload);
         times.push_back({packet->dts, packet->duration});
         natures.push_back(nature);
         table.packets.push_back(entry);
+        if (progress) {
+            const auto size = static_cast<int64_t>(demuxer.file().size());
+            progress(std::min(demuxer.bytes_read(), size), size);  // an index at the end is read twice
+        }
     }
     while (!cut_off.empty() && cut_off.back()) {
         cut_off.pop_back();
@@ -455,6 +465,10 @@ VideoScan scan_packets(const std::filesystem::path& path, const std::string& for
     if (palette_changes) {
         table.contiguous = false;
         table.stream.palette.clear();
+    }
+    // Then the demuxer hands out more than the bytes whose checksum was taken.
+    if (some_made_up && !table.contiguous) {
+        for (Packet& entry : table.packets) entry.checksum.reset();
     }
     scan.creation_time = demuxer.creation_time();
     scan.bytes_read = demuxer.bytes_read();

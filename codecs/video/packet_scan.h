@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,8 +21,11 @@ struct VideoScan {
 /// Reads every packet of a file's video stream once and works out where the payloads really are, which packets
 /// a decoder can start at, and the order of display; the first frame is decoded to learn size and pixel format.
 ///
-/// `forced` names the demuxer, see Demuxer. A packet cut off by the end of the file is left out. Throws what Demuxer
-/// throws; a file without any frame gives an empty table.
-VideoScan scan_packets(const std::filesystem::path& path, const std::string& forced = {});
+/// Every packet gets a checksum, of its bytes as they are in the file, or as the demuxer gives them where the table is
+/// not contiguous. `forced` names the demuxer, see Demuxer. A packet cut off by the end of the file is left out.
+/// `progress` is told bytes read and bytes in all. Throws what Demuxer throws; a file without any frame gives an empty
+/// table.
+VideoScan scan_packets(const std::filesystem::path& path, const std::string& forced = {},
+                       const std::function<void(int64_t, int64_t)>& progress = {});
 
 }  // namespace reelstore

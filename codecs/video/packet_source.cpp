@@ -29,6 +29,13 @@ void fill(AVPacket& packet, std::span<const uint8_t> payload) {
     std::memcpy(packet.data, payload.data(), size);
 }
 
+void check(const Packet& packet, std::span<const uint8_t> payload, const std::string& path, int64_t place) {
+    if (!packet.checksum || frame_checksum(payload) == *packet.checksum) return;
+    throw Error(ErrorCode::corrupt, {path, {}, {}},
+                "the " + std::to_string(packet.size) + " bytes at " + std::to_string(packet.offset) + " (packet " +
+                    std::to_string(place) + ") have changed since they were recorded");
+}
+
 /// A ProRes frame begins with its size in four bytes and these four; Matroska leaves them out.
 constexpr std::string_view kProres = "prores";
 constexpr std::string_view kProresMark = "icpf";
@@ -61,11 +68,7 @@ public:
         const Packet& wanted = at(place);
         if (!holds(wanted)) load(place, through);
         const std::span<const uint8_t> payload(buffer_.data() + (wanted.offset - buffer_offset_), wanted.size);
-        if (wanted.checksum && frame_checksum(payload) != *wanted.checksum) {
-            throw Error(ErrorCode::corrupt, {path_, {}, {}},
-                        "the " + std::to_string(wanted.size) + " bytes at " + std::to_string(wanted.offset) +
-                            " (packet " + std::to_string(place) + ") have changed since they were written");
-        }
+        check(wanted, payload, path_, table_->first_position + place);
         if (prores_ && !has_prores_header(payload)) {
             fill(packet, with_prores_header(payload));
         } else {
@@ -138,6 +141,7 @@ public:
                         "does not hold packet " + std::to_string(place) + " (" + std::to_string(wanted.size) +
                             " bytes from " + std::to_string(wanted.offset) + " on) any more");
         }
+        check(wanted, payload_, path_, place);
         fill(packet, payload_);
     }
 
@@ -161,9 +165,12 @@ public:
     void fetch(int64_t place, int64_t, AVPacket& packet) override {
         av_packet_unref(&packet);
         if (place >= static_cast<int64_t>(held_.size())) advance(place, packet);
-        if (place >= static_cast<int64_t>(held_.size())) return;
-        av_packet_unref(&packet);
-        if (av_packet_ref(&packet, held_[static_cast<size_t>(place)].get()) < 0) out_of_memory();
+        if (place < static_cast<int64_t>(held_.size())) {
+            av_packet_unref(&packet);
+            if (av_packet_ref(&packet, held_[static_cast<size_t>(place)].get()) < 0) out_of_memory();
+        }
+        const Packet& wanted = table_->packets[static_cast<size_t>(place)];
+        check(wanted, {packet.data, static_cast<size_t>(packet.size)}, path_.string(), place);
     }
 
     int64_t bytes_read() const override { return bytes_read_ + (demuxer_ ? demuxer_->bytes_read() : 0); }

@@ -167,10 +167,11 @@ TEST_CASE("a packet cache tells what a scan tells, with a checksum for every pac
         write_video(*format, path, kType, kFrames);
         int64_t reported = 0;
         const PacketCacheResult result = write_packet_cache(path, [&](int64_t done, int64_t all) {
-            CHECK(done == ++reported);
-            CHECK(all == kFrames);
+            CHECK(done >= reported);
+            CHECK(all == static_cast<int64_t>(std::filesystem::file_size(path)));
+            reported = done;
         });
-        CHECK(reported == kFrames);
+        CHECK(reported > 0);
         CHECK(result.frame_count == kFrames);
         CHECK(result.path == packet_cache_path(path));
 
@@ -182,6 +183,7 @@ TEST_CASE("a packet cache tells what a scan tells, with a checksum for every pac
         CHECK(cached->table.stream == scan.table.stream);
         CHECK(cached->table.container == scan.table.container);
         CHECK(cached->table.contiguous == scan.table.contiguous);
+        CHECK(cached->table.in_cells == scan.table.in_cells);
         CHECK(cached->table.display_order == scan.table.display_order);
         CHECK(cached->creation_time == scan.creation_time);
         CHECK(cached->warnings == scan.warnings);
