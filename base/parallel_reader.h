@@ -12,6 +12,9 @@
 
 namespace reelstore {
 
+/// More frames than any source has: a longer step selects only its first frame and might overflow on the way.
+inline constexpr int64_t kLongestStep = int64_t{1} << 40;
+
 /// Threads to use where 0 stands for one per core of the machine.
 int thread_count(int wanted);
 

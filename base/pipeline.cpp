@@ -89,6 +89,7 @@ public:
 
     PipelineResult operator()() {
         if (options_.step < 1) throw Error(ErrorCode::invalid_argument, "the step must be at least 1");
+        options_.step = std::min(options_.step, kLongestStep);
         if (options_.start < 0) throw Error(ErrorCode::invalid_argument, "the start must not be negative");
         set_expected();
         {
@@ -231,7 +232,7 @@ private:
     FrameSource& source_;
     const std::vector<std::unique_ptr<Filter>>& filters_;
     FrameSink& sink_;
-    const PipelineOptions& options_;
+    PipelineOptions options_;
     std::stop_token stop_;
     BoundedQueue<Item> to_filters_;
     BoundedQueue<Item> to_sink_;

@@ -16,12 +16,12 @@ SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last
       info_(recording.info()),
       next_row_(first),
       last_(std::min(last, recording.frame_count())),
-      step_(step),
+      step_(std::min(step, kLongestStep)),
       wanted_(std::move(wanted)),
       frames_(
           recording, [this] { return next_index(); }, read_ahead_options(recording.info())) {
     info_.frame_count.reset();
-    if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step - 1) / step : 0;
+    if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step_ - 1) / step_ : 0;
 }
 
 std::optional<Frame> SelectedFrames::next() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/parallel_reader.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -56,6 +57,7 @@ IndexRange parse_index_range(const std::string& text, int64_t frame_count) {
     const std::optional<int64_t> last = optional_integer(parts[1], "frame index");
     range.last = std::min(last ? from_end(*last) : frame_count, frame_count);
     if (parts.size() == 3) range.step = optional_integer(parts[2], "step").value_or(1);
+    range.step = std::min(range.step, kLongestStep);
     if (range.step < 1) throw UsageError(fmt::format("the step of \"{}\" must be at least 1", text));
     return range;
 }

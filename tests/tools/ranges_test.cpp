@@ -29,6 +29,8 @@ TEST_CASE("ranges of indices are half open and count from the end where negative
     CHECK(indices("-1", 10) == std::vector<int64_t>{9});
     CHECK(indices("5:100", 10) == std::vector<int64_t>{5, 6, 7, 8, 9});
     CHECK(indices("-100:2", 10) == std::vector<int64_t>{0, 1});
+    CHECK(indices("3:9:9223372036854775807", 10) == std::vector<int64_t>{3});
+    CHECK(indices("-9223372036854775807:9223372036854775807", 3) == std::vector<int64_t>{0, 1, 2});
     CHECK(indices("5:5", 10).empty());
     CHECK(indices("7:3", 10).empty());
     CHECK(indices(":", 0).empty());

@@ -144,6 +144,8 @@ class PlainVideo(StoreTestCase):
         stack = self.extracted(self.video, "--index", "10:40:3", "--gray")
         self.assertEqual(stack.ndim, 3)
         self.assertEqual([read_number(image) for image in stack], list(range(10, 40, 3)))
+        stack = self.extracted(self.video, "--index", "3:40:9223372036854775807")
+        self.assertEqual([read_number(image) for image in stack], [3])
         stack = self.extracted(self.video, "--number", "7:9")
         self.assertEqual([read_number(image) for image in stack], [7, 8])
         stack = self.extracted(self.video, "--time", f"{expected_time(20) - 0.001}..{expected_time(30) - 0.001}")
