@@ -11,7 +11,7 @@ struct DecodeCounters {
     int64_t seeks = 0;  ///< restarts at a key frame
     int64_t decoder_opens = 0;
     int64_t bytes_read = 0;
-    int64_t demux_scans = 0;  ///< whole-file scans because no packet table was known
+    int64_t demux_scans = 0;  ///< whole files read through, to learn the packets or to reach one
     int64_t cache_hits = 0;   ///< frames given from those that were decoded on the way to another
 
     DecodeCounters& operator+=(const DecodeCounters& other) {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,9 +64,10 @@ public:
     /// between them is then not decoded where that can be avoided. Any other request ends it.
     virtual void will_read(std::span<const int64_t> /*indices*/) {}
     /// Another reader of the same frames for use by another thread. Cheap: it shares what was learned at opening, and
-    /// need not outlive or be outlived by this one. A decoder of its may use `decoder_threads` threads. Null when there
-    /// cannot be one.
-    virtual std::unique_ptr<RandomAccess> clone_access(int /*decoder_threads*/ = 1) { return nullptr; }
+    /// need not outlive or be outlived by this one. Null when there cannot be one.
+    virtual std::unique_ptr<RandomAccess> clone_access() { return nullptr; }
+    /// Threads that whoever reads ahead may use; 0: one per core.
+    virtual int threads() const { return 0; }
     /// Work done so far.
     virtual DecodeCounters counters() const { return {}; }
 };

@@ -7,6 +7,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -18,10 +19,10 @@ namespace {
 
 /// Frames taken one after another before anything is read ahead.
 constexpr int64_t kTakenBeforeReadingAhead = 2;
-/// Groups handed to each thread before their turn.
-constexpr size_t kGroupsAhead = 2;
-/// Frames of an endless group that are handed out together.
-constexpr size_t kPieceFrames = 64;
+/// Frames of a group that are handed out together; longer groups come in pieces.
+constexpr size_t kLongestGroup = 1024;
+/// Frames handed out at most, however few threads have one of their groups.
+constexpr size_t kMostHandedOut = 4096;
 
 size_t pixel_bytes(const Frame& frame) {
     return frame.image.total() * frame.image.elemSize();
@@ -74,7 +75,7 @@ void ParallelReader::work(RandomAccess& access, Batch& batch) {
                 batch.failed_group = group;
                 batch.error = std::current_exception();
             }
-            batch.next_group = batch.group_count();  // groups already begun come before this one or are finished
+            batch.next_group = batch.group_count();  // groups before this one have begun and go on
             return;
         }
     }
@@ -109,7 +110,11 @@ std::vector<Frame> ParallelReader::read(std::span<const int64_t> indices) {
     {
         std::vector<std::jthread> threads;
         for (size_t i = 0; i < std::min(helpers, clones_.size()); ++i) {
-            threads.emplace_back([&batch, clone = clones_[i].get()] { work(*clone, batch); });
+            try {
+                threads.emplace_back([&batch, clone = clones_[i].get()] { work(*clone, batch); });
+            } catch (const std::system_error&) {
+                break;  // no more threads to be had; those there are will do
+            }
         }
         work(access_, batch);
     }
@@ -133,19 +138,12 @@ std::vector<Frame> read_frames(RandomAccess& access, std::span<const int64_t> in
     return ParallelReader(access, threads).read(indices);
 }
 
-ReadAheadOptions read_ahead_options(const SourceInfo& info, int threads) {
-    ReadAheadOptions options;
-    options.threads = threads;
-    if (!info.image_type.empty()) options.frame_bytes = info.image_type.bytes();
-    return options;
-}
-
 struct ReadAhead::Impl {
     /// Frames that one thread reads in order.
     struct Group {
         int64_t entry = 0;
         std::vector<int64_t> indices;
-        size_t worker = 0;
+        bool whole = true;  ///< holds all wanted frames of its entry
         struct Slot {
             Frame frame;
             std::exception_ptr error;
@@ -164,16 +162,19 @@ struct ReadAhead::Impl {
     Impl(RandomAccess& source, IndexSource index_source, const ReadAheadOptions& read_ahead_options)
         : access(source), indices(std::move(index_source)), options(read_ahead_options) {
         options.threads = thread_count(options.threads);
-        longest_group = std::max<size_t>(8, options.ahead_bytes / std::max<size_t>(1, options.frame_bytes));
     }
 
-    ~Impl() {
+    ~Impl() { stop(); }
+
+    void stop() {
         {
             const std::lock_guard lock(mutex);
             stopping = true;
         }
         wake_workers.notify_all();
-        workers.clear();
+        for (const auto& worker : workers) {
+            if (worker->thread.joinable()) worker->thread.join();
+        }
     }
 
     std::optional<int64_t> next_index() {
@@ -184,71 +185,86 @@ struct ReadAhead::Impl {
         return std::exchange(waiting_index, std::nullopt);
     }
 
-    /// The next group, cut off where it gets longer than can be read ahead; null at the end.
+    /// The next group, in pieces where it is long; null at the end.
     std::shared_ptr<Group> form_group() {
         const std::optional<int64_t> first = next_index();
         if (!first) return nullptr;
         auto group = std::make_shared<Group>();
-        group->entry = entry_of(access, *first);
         group->indices.push_back(*first);
-        while (group->indices.size() < longest_group) {
-            const std::optional<int64_t> index = next_index();
-            if (!index) break;
-            if (*index < group->indices.back() || entry_of(access, *index) != group->entry) {
+        if (!workers.empty()) {
+            group->entry = entry_of(access, *first);
+            group->whole = handed_out == 0 || group->entry != last_entry;
+            while (const std::optional<int64_t> index = next_index()) {
+                const bool same = *index > group->indices.back() && entry_of(access, *index) == group->entry;
+                if (same && group->indices.size() < kLongestGroup) {
+                    group->indices.push_back(*index);
+                    continue;
+                }
+                if (same) group->whole = false;
                 waiting_index = index;
                 break;
             }
-            group->indices.push_back(*index);
         }
         group->slots.resize(group->indices.size());
         return group;
     }
 
-    void start(const Group& first) {
+    /// Readers for all threads, or none when there cannot be more than one.
+    void start() {
         started = true;
-        in_one_run = first.indices.size() >= longest_group;
-        const int readers = in_one_run ? 1 : options.threads;
-        if (in_one_run) longest_group = kPieceFrames;
         if (options.threads < 2) return;
-        for (int i = 0; i < readers; ++i) {
-            std::unique_ptr<RandomAccess> clone = access.clone_access(in_one_run ? options.threads : 1);
-            if (!clone) return;
-            workers.push_back(std::make_unique<Worker>());
-            workers.back()->access = std::move(clone);
+        std::vector<std::unique_ptr<Worker>> made;
+        for (int i = 0; i < options.threads; ++i) {
+            auto worker = std::make_unique<Worker>();
+            if (attempt([&] { worker->access = access.clone_access(); }) || !worker->access) return;
+            made.push_back(std::move(worker));
         }
-        for (const auto& worker : workers) worker->thread = std::jthread([this, &worker = *worker] { work(worker); });
+        for (auto& worker : made) {
+            try {
+                worker->thread = std::jthread([this, &worker = *worker] { work(worker); });
+            } catch (const std::system_error&) {
+                return;  // no more threads to be had; those there are will do
+            }
+            workers.push_back(std::move(worker));
+        }
+    }
+
+    bool enough_handed_out() const {
+        if (workers.empty()) return !order.empty();
+        if (frames_handed_out >= kMostHandedOut) return true;
+        return std::none_of(workers.begin(), workers.end(), [](const auto& worker) { return worker->groups.empty(); });
     }
 
     /// Hands out groups until every thread has enough to do.
     void hand_out() {
-        while (order.size() < kGroupsAhead * std::max<size_t>(1, workers.size())) {
-            std::shared_ptr<Group> group = form_group();
-            if (!group) return;
-            if (!started) start(*group);
-            if (workers.empty()) {
-                order.push_back(std::move(group));
-                return;
-            }
-            // A group that was cut off goes on where the reader is that has read its beginning.
-            if (handed_out++ > 0 && group->entry != last_entry) last_worker = (last_worker + 1) % workers.size();
-            last_entry = group->entry;
+        if (!started) start();
+        for (;;) {
             {
                 const std::lock_guard lock(mutex);
-                workers[last_worker]->groups.push_back(group);
-                order.push_back(std::move(group));
+                if (enough_handed_out()) return;
             }
-            wake_workers.notify_all();
+            std::shared_ptr<Group> group = form_group();
+            if (!group) return;
+            const std::lock_guard lock(mutex);
+            if (!workers.empty()) {
+                // A group in pieces goes on where the reader is that has read its beginning.
+                if (handed_out > 0 && group->entry != last_entry) last_worker = (last_worker + 1) % workers.size();
+                workers[last_worker]->groups.push_back(group);
+                wake_workers.notify_all();
+            }
+            ++handed_out;
+            last_entry = group->entry;
+            frames_handed_out += group->slots.size();
+            order.push_back(std::move(group));
         }
     }
 
     std::optional<Frame> next() {
         if (!order.empty() && taken == order.front()->slots.size()) {
-            {
-                const std::lock_guard lock(mutex);
-                order.pop_front();
-            }
+            const std::lock_guard lock(mutex);
+            frames_handed_out -= order.front()->slots.size();
+            order.pop_front();
             taken = 0;
-            wake_workers.notify_all();
         }
         hand_out();
         if (order.empty()) return std::nullopt;
@@ -258,9 +274,12 @@ struct ReadAhead::Impl {
         Group::Slot slot;
         {
             std::unique_lock lock(mutex);
+            awaited = {&group, place};
+            wake_workers.notify_all();
             wake_taker.wait(lock, [&] { return group.slots[place].ready; });
             slot = std::move(group.slots[place]);
             waiting_bytes -= pixel_bytes(slot.frame);
+            awaited = {};
         }
         wake_workers.notify_all();
         if (slot.error) std::rethrow_exception(slot.error);
@@ -282,14 +301,15 @@ struct ReadAhead::Impl {
     }
 
     void read(Worker& worker, Group& group) {
-        // In one run the next piece follows, and draining the decoder behind this one would only cost.
+        // A plan ends with draining the decoder, which the next piece of a group would have to start anew.
         std::exception_ptr error;
-        if (!in_one_run) error = attempt([&] { worker.access->will_read(group.indices); });
+        if (group.whole) error = attempt([&] { worker.access->will_read(group.indices); });
         for (size_t place = 0; place < group.indices.size(); ++place) {
             {
                 std::unique_lock lock(mutex);
                 wake_workers.wait(lock, [&] {
-                    return stopping || waiting_bytes < options.ahead_bytes || order.front().get() == &group;
+                    const bool is_awaited = awaited.first == &group && place <= awaited.second;
+                    return stopping || waiting_bytes < options.ahead_bytes || is_awaited;
                 });
                 if (stopping) return;
             }
@@ -318,13 +338,11 @@ struct ReadAhead::Impl {
     RandomAccess& access;
     IndexSource indices;
     ReadAheadOptions options;
-    size_t longest_group;
 
     // Of the taker's thread alone.
     std::optional<int64_t> waiting_index;  // asked for, but of the next group
     bool exhausted = false;
     bool started = false;
-    bool in_one_run = false;
     size_t taken = 0;  // slots of order.front()
     size_t handed_out = 0;
     size_t last_worker = 0;
@@ -334,6 +352,8 @@ struct ReadAhead::Impl {
     std::condition_variable wake_workers;
     std::condition_variable wake_taker;
     std::deque<std::shared_ptr<Group>> order;  // handed out and not wholly taken; changed under the mutex
+    size_t frames_handed_out = 0;              // in `order`
+    std::pair<const Group*, size_t> awaited;   // the slot that the taker waits for
     size_t waiting_bytes = 0;
     bool stopping = false;
     std::vector<std::unique_ptr<Worker>> workers;
@@ -346,6 +366,10 @@ ReadAhead::~ReadAhead() = default;
 
 std::optional<Frame> ReadAhead::next() {
     return impl_->next();
+}
+
+void ReadAhead::stop() {
+    impl_->stop();
 }
 
 DecodeCounters ReadAhead::counters() const {
@@ -375,8 +399,8 @@ std::optional<Frame> SequentialReader::next() {
     ++taken_in_order_;
     if (!ahead_) return access_.at_index(index);
     std::optional<Frame> frame = ahead_->next();
-    if (frame) return frame;
-    // The source has grown behind the end that was read ahead to.
+    if (frame && frame->index == index) return frame;
+    // The source has grown behind the end that was read ahead to, or an error came between.
     seek(index + 1);
     return access_.at_index(index);
 }
@@ -384,7 +408,9 @@ std::optional<Frame> SequentialReader::next() {
 void SequentialReader::seek(int64_t position) {
     position_ = position;
     taken_in_order_ = 0;
-    if (ahead_) ended_ += ahead_->counters();
+    if (!ahead_) return;
+    ahead_->stop();
+    ended_ += ahead_->counters();
     ahead_.reset();
 }
 

@@ -49,18 +49,14 @@ private:
 std::vector<Frame> read_frames(RandomAccess& access, std::span<const int64_t> indices, int threads = 0);
 
 struct ReadAheadOptions {
-    int threads = 0;                         ///< 0: one per core
-    size_t frame_bytes = size_t{4} << 20;    ///< of a frame's pixels, for the first estimate
-    size_t ahead_bytes = size_t{128} << 20;  ///< pixels waiting to be taken, at most (one frame always fits)
+    int threads = 0;  ///< 0: one per core
+    /// Pixels waiting to be taken, at most; a frame that is waited for always fits.
+    size_t ahead_bytes = size_t{256} << 20;
 };
-
-/// For the frames of a source of which this is known.
-ReadAheadOptions read_ahead_options(const SourceInfo& info, int threads = 0);
 
 /// Reads frames in a given order on several threads, ahead of the one who takes them.
 ///
-/// Each thread decodes whole groups of pictures with a reader of its own; groups too long for that are decoded by one
-/// reader whose decoder uses the threads. Used by one thread at a time.
+/// Each thread decodes whole groups of pictures with a reader of its own. Used by one thread at a time.
 class ReadAhead {
 public:
     /// Next index to be read, or nothing at the end; asked on the thread that calls next(), some frames before they are
@@ -76,6 +72,8 @@ public:
     /// The next frame; nothing behind the last. Throws what reading that frame threw; calling again then continues
     /// behind it.
     std::optional<Frame> next();
+    /// Ends the threads; next() must not be called any more.
+    void stop();
 
     /// Work of the clones.
     DecodeCounters counters() const;
@@ -91,6 +89,8 @@ class SequentialReader {
 public:
     /// `access` must outlive this object.
     explicit SequentialReader(RandomAccess& access, const ReadAheadOptions& options = {});
+    SequentialReader(const SequentialReader&) = delete;
+    SequentialReader& operator=(const SequentialReader&) = delete;
 
     /// The frame at position(), which then moves on by one, even when reading it throws; nothing at the end.
     std::optional<Frame> next();

@@ -150,7 +150,8 @@ private:
             ++count;
             return std::exchange(index, index + options_.step);
         };
-        ReadAheadOptions ahead = read_ahead_options(source_.info());
+        ReadAheadOptions ahead;
+        ahead.threads = random_access.threads();
         ahead.ahead_bytes = std::min(ahead.ahead_bytes, options_.queue_bytes);
         // Frames that are paced or few are not worth the threads.
         if (options_.realtime || (options_.frames && *options_.frames == 1)) ahead.threads = 1;
@@ -176,7 +177,8 @@ private:
             if (options_.realtime)
                 pacer.wait(frame->time,
                            [this] { return stop_.stop_requested() || to_filters_.closed() || to_sink_.closed(); });
-            Item item{std::move(*frame), random_access ? random_access->extra_data_of(position) : source_.extra_data()};
+            Item item{std::move(*frame),
+                      random_access ? random_access->extra_data_of(frame->index) : source_.extra_data()};
             if (options_.time) item.frame.time = options_.time(item.frame);
             if (!options_.keep_numbers) item.frame.number = passed;
             ++passed;

@@ -65,7 +65,9 @@ struct ChunkReadOptions {
     std::function<std::shared_ptr<const PacketTable>(std::optional<int64_t> position)> packets = {};
     /// Opened decoders shared with readers of other chunks on the same thread; null: the reader opens its own.
     std::shared_ptr<DecoderPool> decoders = {};
-    int decoder_threads = 1;                 ///< threads of one decoder; above 1 it works ahead of the wanted frame
+    /// Told the packets that a scan of the file has found, so that other readers of the chunk need not scan it too;
+    /// `replaced` when other ones were known that do not fit the file.
+    std::function<void(std::shared_ptr<const PacketTable> table, bool replaced)> scanned = {};
     size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for later requests, in bytes of pixels
 };
 

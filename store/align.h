@@ -41,8 +41,8 @@ struct AlignedRow {
 /// time all others are missing. Stores may differ in size and type.
 class StoreAligner {
 public:
-    /// The recordings must outlive the aligner; their next() is not moved. Throws Error(invalid_argument) with fewer than
-    /// two stores, a null pointer or a negative tolerance.
+    /// The recordings must outlive the aligner; their next() is not moved. Throws Error(invalid_argument) with fewer
+    /// than two stores, a null pointer or a negative tolerance.
     StoreAligner(std::vector<Recording*> stores, const AlignOptions& options = {});
     ~StoreAligner();
 

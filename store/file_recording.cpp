@@ -25,11 +25,12 @@ RandomAccess& access_of(FrameSource* source, const std::filesystem::path& path) 
 }  // namespace
 
 struct FileRecording::Impl {
-    Impl(const std::filesystem::path& source_path, std::unique_ptr<FrameSource> frame_source, int threads)
+    Impl(const std::filesystem::path& source_path, std::unique_ptr<FrameSource> frame_source, int thread_wish)
         : path(source_path),
           source(std::move(frame_source)),
           access(access_of(source.get(), path)),
-          in_order(access, read_ahead_options(source->info(), threads)),
+          threads(thread_wish),
+          in_order(access, {.threads = threads}),
           any_order(access, threads) {}
 
     FrameRow row(int64_t place) const {
@@ -83,6 +84,7 @@ struct FileRecording::Impl {
     std::filesystem::path path;
     std::unique_ptr<FrameSource> source;
     RandomAccess& access;
+    int threads;
     SequentialReader in_order;
     ParallelReader any_order;
     std::unique_ptr<FrameIndex> index;
@@ -96,18 +98,26 @@ FileRecording::FileRecording(const std::filesystem::path& path, std::unique_ptr<
 FileRecording::~FileRecording() = default;
 
 std::optional<Frame> FileRecording::next() {
-    impl_->last_read = impl_->in_order.position();
-    return impl_->in_order.next();
+    const int64_t index = impl_->in_order.position();
+    std::optional<Frame> frame = impl_->in_order.next();
+    if (frame) impl_->last_read = index;
+    return frame;
 }
 
 Frame FileRecording::at_index(int64_t index) {
+    Frame frame = impl_->access.at_index(index);
     impl_->last_read = index;
-    return impl_->access.at_index(index);
+    return frame;
 }
 
 std::vector<Frame> FileRecording::at_indices(std::span<const int64_t> indices) {
+    std::vector<Frame> frames = impl_->any_order.read(indices);
     if (!indices.empty()) impl_->last_read = indices.back();
-    return impl_->any_order.read(indices);
+    return frames;
+}
+
+int FileRecording::threads() const {
+    return impl_->threads;
 }
 
 int64_t FileRecording::frame_count() const {
@@ -205,8 +215,8 @@ void FileRecording::will_read(std::span<const int64_t> indices) {
     impl_->access.will_read(indices);
 }
 
-std::unique_ptr<RandomAccess> FileRecording::clone_access(int decoder_threads) {
-    return impl_->access.clone_access(decoder_threads);
+std::unique_ptr<RandomAccess> FileRecording::clone_access() {
+    return impl_->access.clone_access();
 }
 
 DecodeCounters FileRecording::counters() const {

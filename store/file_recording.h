@@ -45,7 +45,8 @@ public:
 
     int64_t entry_of(int64_t index) override;
     void will_read(std::span<const int64_t> indices) override;
-    std::unique_ptr<RandomAccess> clone_access(int decoder_threads = 1) override;
+    std::unique_ptr<RandomAccess> clone_access() override;
+    int threads() const override;
     DecodeCounters counters() const override;
 
 private:

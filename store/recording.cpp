@@ -37,7 +37,7 @@ FrameStamp Recording::stamp(int64_t index) {
 
 std::vector<ExtraRecord> Recording::all_extra_data() const {
     std::vector<ExtraRecord> records;
-    visit_extra_data(0, frame_count(), [&](const ExtraRecord& record) {
+    visit_extra_data(-1, frame_count(), [&](const ExtraRecord& record) {
         records.push_back(record);
         return true;
     });

@@ -18,8 +18,7 @@ SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last
       last_(std::min(last, recording.frame_count())),
       step_(std::min(step, kLongestStep)),
       wanted_(std::move(wanted)),
-      frames_(
-          recording, [this] { return next_index(); }, read_ahead_options(recording.info())) {
+      frames_(recording, [this] { return next_index(); }, {.threads = recording.threads()}) {
     info_.frame_count.reset();
     if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step_ - 1) / step_ : 0;
 }

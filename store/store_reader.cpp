@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -25,6 +26,8 @@ namespace {
 
 /// Chunks kept open: enough for a reader that jumps between neighbours, few enough for files and decoders.
 constexpr size_t kOpenChunks = 4;
+/// Chunks whose packets, found by a scan, are kept in memory.
+constexpr size_t kLearnedChunks = 16;
 /// Rows taken from the index at once.
 constexpr int64_t kBlockFrames = 4096;
 
@@ -101,6 +104,36 @@ struct StoreReader::Opened {
         return ask(static_cast<const FrameIndex&>(*index));
     }
 
+    std::shared_ptr<const PacketTable> packets(int64_t chunk, std::optional<int64_t> position) const {
+        {
+            const std::lock_guard lock(learned_mutex);
+            if (const auto found = learned.find(chunk); found != learned.end()) return found->second;
+        }
+        return ask_index([&](const FrameIndex& table) { return table.packet_table(chunk, position); });
+    }
+
+    /// Keeps what a scan has found for all clones; of the chunks scanned the latest ones.
+    void learn_packets(int64_t chunk, std::shared_ptr<const PacketTable> table, bool replaced) const {
+        const std::lock_guard lock(learned_mutex);
+        if (replaced && !learned.contains(chunk)) {
+            late_warnings.push_back(fmt::format(
+                "{}: has changed since the index was made, and was scanned anew (`store index` renews the index)",
+                layout.media(chunk).string()));
+        }
+        learned[chunk] = std::move(table);
+        learned_order.push_back(chunk);
+        if (learned_order.size() > kLearnedChunks) {
+            learned.erase(learned_order.front());
+            learned_order.pop_front();
+        }
+    }
+
+    /// Warnings that clones gave rise to, from the `first` on.
+    std::vector<std::string> warnings_from(size_t first) const {
+        const std::lock_guard lock(learned_mutex);
+        return {late_warnings.begin() + static_cast<std::ptrdiff_t>(first), late_warnings.end()};
+    }
+
     std::optional<double> frame_rate() const {
         if (const auto rate = motif_frame_rate(metadata.user, false)) return rate;
         std::vector<double> intervals = ask_index([](const FrameIndex& table) {
@@ -136,19 +169,21 @@ struct StoreReader::Opened {
     bool incomplete = false;
 
 private:
+    mutable std::mutex learned_mutex;
+    mutable std::map<int64_t, std::shared_ptr<const PacketTable>> learned;  // by chunk
+    mutable std::deque<int64_t> learned_order;
+    mutable std::vector<std::string> late_warnings;
     mutable std::mutex index_mutex;
     std::unique_ptr<FrameIndex> index;
 };
 
 struct StoreReader::Impl {
-    Impl(StoreReader& reader, std::shared_ptr<const Opened> opened_store, const StoreReaderOptions& reader_options,
-         int threads_of_decoder)
+    Impl(StoreReader& reader, std::shared_ptr<const Opened> opened_store, const StoreReaderOptions& reader_options)
         : opened(std::move(opened_store)),
           options(reader_options),
-          decoder_threads(threads_of_decoder),
           warnings(opened->warnings),
           incomplete(opened->incomplete),
-          sequential(reader, read_ahead_options(opened->info, options.threads)),
+          sequential(reader, {.threads = options.threads}),
           parallel(reader, options.threads) {}
 
     ChunkReader& chunk_reader(int64_t chunk) {
@@ -165,16 +200,13 @@ struct StoreReader::Impl {
             closed_counters += readers.back().second->counters();
             readers.pop_back();
         }
-        auto reader = opened->format->open(opened->layout.media(chunk), opened->metadata.stored_type,
-                                           {.packets =
-                                                [this, chunk](std::optional<int64_t> position) {
-                                                    return opened->ask_index([&](const FrameIndex& index) {
-                                                        return index.packet_table(chunk, position);
-                                                    });
-                                                },
-                                            .decoders = decoders,
-                                            .decoder_threads = decoder_threads,
-                                            .cache_bytes = options.cache_bytes});
+        auto reader = opened->format->open(
+            opened->layout.media(chunk), opened->metadata.stored_type,
+            {.packets = [this, chunk](std::optional<int64_t> position) { return opened->packets(chunk, position); },
+             .decoders = decoders,
+             .scanned = [this, chunk](std::shared_ptr<const PacketTable> table,
+                                      bool replaced) { opened->learn_packets(chunk, std::move(table), replaced); },
+             .cache_bytes = options.cache_bytes});
         readers.emplace_front(chunk, std::move(reader));
         return *readers.front().second;
     }
@@ -187,7 +219,6 @@ struct StoreReader::Impl {
             last_index = row.index;
             Frame frame;
             frame.image = reader.read(row.position);
-            note_replaced_packets(row.chunk, reader);
             if (opened->encoding) frame.image = decode(*opened->encoding, frame.image);
             frame.index = row.index;
             frame.number = row.number;
@@ -197,19 +228,6 @@ struct StoreReader::Impl {
         } catch (const Error& error) {
             throw error.at({opened->layout.media(row.chunk).string(), row.chunk, row.index});
         }
-    }
-
-    /// A reader that was told the packets only scans its file when they do not fit it.
-    void note_replaced_packets(int64_t chunk, const ChunkReader& reader) {
-        if (reader.counters().demux_scans == 0 || !replaced_packets.insert(chunk).second) return;
-        const bool known = opened->ask_index([&](const FrameIndex& index) {
-            const ChunkRow* row = index.find_chunk(chunk);
-            return row && row->stream;
-        });
-        if (!known) return;
-        warnings.push_back(fmt::format(
-            "{}: has changed since the index was made, and was scanned anew (`store index` renews the index)",
-            opened->layout.media(chunk).string()));
     }
 
     /// The row at `index`, which must exist.
@@ -235,10 +253,9 @@ struct StoreReader::Impl {
 
     std::shared_ptr<const Opened> opened;
     StoreReaderOptions options;
-    int decoder_threads;
     std::shared_ptr<DecoderPool> decoders = std::make_shared<DecoderPool>();
     std::list<std::pair<int64_t, std::unique_ptr<ChunkReader>>> readers;  // the latest first
-    std::set<int64_t> replaced_packets;                                   // chunks of which warnings speaks
+    size_t late_warnings_taken = 0;
     DecodeCounters closed_counters;
     std::optional<std::vector<ExtraRecord>> extra_data;
     std::vector<std::string> warnings;
@@ -251,19 +268,19 @@ struct StoreReader::Impl {
 };
 
 StoreReader::StoreReader(const std::filesystem::path& path, const StoreReaderOptions& options)
-    : impl_(std::make_unique<Impl>(*this, std::make_shared<const Opened>(path, options), options, 1)) {}
+    : impl_(std::make_unique<Impl>(*this, std::make_shared<const Opened>(path, options), options)) {}
 
-StoreReader::StoreReader(const StoreReader& other, int decoder_threads)
-    : impl_(std::make_unique<Impl>(*this, other.impl_->opened, other.impl_->options, decoder_threads)) {}
+StoreReader::StoreReader(const StoreReader& other)
+    : impl_(std::make_unique<Impl>(*this, other.impl_->opened, other.impl_->options)) {}
 
 StoreReader::~StoreReader() = default;
 
 std::unique_ptr<StoreReader> StoreReader::clone() const {
-    return std::unique_ptr<StoreReader>(new StoreReader(*this, 1));
+    return std::unique_ptr<StoreReader>(new StoreReader(*this));
 }
 
-std::unique_ptr<RandomAccess> StoreReader::clone_access(int decoder_threads) {
-    return std::unique_ptr<RandomAccess>(new StoreReader(*this, decoder_threads));
+std::unique_ptr<RandomAccess> StoreReader::clone_access() {
+    return std::unique_ptr<RandomAccess>(new StoreReader(*this));
 }
 
 std::optional<Frame> StoreReader::next() {
@@ -289,6 +306,10 @@ std::vector<Frame> StoreReader::at_indices(std::span<const int64_t> indices) {
     std::vector<Frame> frames = impl_->parallel.read(indices);
     if (!indices.empty()) impl_->last_read = indices.back();
     return frames;
+}
+
+int StoreReader::threads() const {
+    return impl_->options.threads;
 }
 
 int64_t StoreReader::entry_of(int64_t index) {
@@ -473,6 +494,10 @@ uint64_t StoreReader::media_bytes() const {
 }
 
 const std::vector<std::string>& StoreReader::warnings() const {
+    for (std::string& warning : impl_->opened->warnings_from(impl_->late_warnings_taken)) {
+        ++impl_->late_warnings_taken;
+        impl_->warnings.push_back(std::move(warning));
+    }
     return impl_->warnings;
 }
 

@@ -49,7 +49,8 @@ public:
     std::vector<Frame> at_indices(std::span<const int64_t> indices) override;
     int64_t entry_of(int64_t index) override;
     void will_read(std::span<const int64_t> indices) override;
-    std::unique_ptr<RandomAccess> clone_access(int decoder_threads = 1) override;
+    std::unique_ptr<RandomAccess> clone_access() override;
+    int threads() const override;
 
     // The frame table
     int64_t frame_count() const override;
@@ -95,7 +96,7 @@ public:
     const Json& user_metadata() const override;
 
 private:
-    StoreReader(const StoreReader& other, int decoder_threads);
+    StoreReader(const StoreReader& other);
 
     struct Opened;
     struct Impl;

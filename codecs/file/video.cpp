@@ -95,7 +95,7 @@ public:
 
     std::optional<Frame> next() override {
         if (!sequential_) {
-            sequential_ = std::make_unique<SequentialReader>(*this, read_ahead_options(info_, threads_));
+            sequential_ = std::make_unique<SequentialReader>(*this, ReadAheadOptions{.threads = threads_});
         }
         return sequential_->next();
     }
@@ -112,9 +112,11 @@ public:
 
     void will_read(std::span<const int64_t> indices) override { decoder().will_read(indices); }
 
-    std::unique_ptr<RandomAccess> clone_access(int decoder_threads) override {
-        return std::unique_ptr<VideoSource>(new VideoSource(*this, decoder_threads));
+    std::unique_ptr<RandomAccess> clone_access() override {
+        return std::unique_ptr<VideoSource>(new VideoSource(*this));
     }
+
+    int threads() const override { return threads_; }
 
     DecodeCounters counters() const override {
         DecodeCounters counters = scanned_;
@@ -124,12 +126,12 @@ public:
     }
 
 private:
-    VideoSource(const VideoSource& other, int decoder_threads)
+    VideoSource(const VideoSource& other)
         : path_(other.path_),
           table_(other.table_),
           coded_type_(other.coded_type_),
           info_(other.info_),
-          decoder_threads_(decoder_threads) {}
+          threads_(other.threads_) {}
 
     /// Mirrored and turned as the file asks of players.
     cv::Mat as_shown(cv::Mat image) const {
@@ -155,8 +157,7 @@ private:
     }
 
     VideoDecoder& decoder() {
-        if (!decoder_)
-            decoder_ = std::make_unique<VideoDecoder>(path_, table_, VideoDecoderOptions{.threads = decoder_threads_});
+        if (!decoder_) decoder_ = std::make_unique<VideoDecoder>(path_, table_);
         return *decoder_;
     }
 
@@ -194,7 +195,6 @@ private:
     SourceInfo info_;
     std::vector<std::string> warnings_;
     DecodeCounters scanned_;
-    int decoder_threads_ = 1;
     int threads_ = 0;
     std::unique_ptr<SequentialReader> sequential_;  // for next()
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -66,13 +67,19 @@ VideoDecoder::VideoDecoder(std::filesystem::path path, std::shared_ptr<const Pac
     }
     source_ = make_packet_source(path_, table_);
     if (!options_.pool) options_.pool = std::make_shared<DecoderPool>();
+    take_decoder();
+}
+
+void VideoDecoder::take_decoder() {
     bool opened = false;
     context_ = options_.pool->take(decoder_request(), path_.string(), opened);
+    has_failed_ = false;
+    has_been_fed_ = false;
     if (opened) ++counters_.decoder_opens;
 }
 
 VideoDecoder::~VideoDecoder() {
-    if (context_) options_.pool->give_back(decoder_request(), std::move(context_));
+    if (context_ && !has_failed_) options_.pool->give_back(decoder_request(), std::move(context_));
 }
 
 DecodeCounters VideoDecoder::counters() const {
@@ -106,12 +113,14 @@ int64_t VideoDecoder::entry_position(int64_t position) const {
 }
 
 void VideoDecoder::will_read(std::span<const int64_t> positions) {
-    planned_.clear();
+    std::vector<int64_t> places;
     for (const int64_t position : positions) {
         check_position(position);
-        planned_.push_back(table_->display_order[static_cast<size_t>(position)]);
+        places.push_back(table_->display_order[static_cast<size_t>(position)]);
     }
-    std::sort(planned_.begin(), planned_.end());
+    std::sort(places.begin(), places.end());
+    planned_ = std::move(places);
+    plan_end_ = positions.empty() ? -1 : positions.back();
 }
 
 VideoDecoder::Access VideoDecoder::access_for(int64_t position, int64_t place) const {
@@ -129,10 +138,30 @@ bool VideoDecoder::can_continue(int64_t place, int64_t entry, bool in_order) con
     return in_order || entry <= next_place_;
 }
 
+void VideoDecoder::abandon_run() {
+    // Kept frames that depend on one still on its way could never be told sound from damaged.
+    for (auto kept = kept_.begin(); kept != kept_.end();) {
+        const int64_t own = table_->display_order[static_cast<size_t>(kept->first)];
+        const bool unsure = awaits_reference(kept->first, own, entry_of(own));
+        if (unsure) kept_bytes_ -= frame_bytes(*kept->second);
+        kept = unsure ? kept_.erase(kept) : std::next(kept);
+    }
+    sent_.clear();
+    damages_.clear();
+    run_entry_ = -1;
+}
+
 void VideoDecoder::restart(int64_t entry) {
-    const bool first_start = counters_.packets_sent == 0 && entry == 0;
-    if (counters_.packets_sent > 0) avcodec_flush_buffers(context_.get());
-    if (!first_start) ++counters_.seeks;
+    abandon_run();
+    if (counters_.packets_sent > 0 || entry != 0) ++counters_.seeks;
+    // What a failure leaves behind in a decoder outlives a flush and has been seen to spoil later pictures.
+    if (has_failed_) {
+        context_.reset();
+        take_decoder();
+    } else if (has_been_fed_) {
+        avcodec_flush_buffers(context_.get());
+    }
+    has_been_fed_ = true;
     // Without an IDR picture H.264 is certain of its pictures only after a while; the table has those that it shows
     // when it decodes all, and a decoder that is drained early must give them too.
     const bool uncertain = context_->codec_id == AV_CODEC_ID_H264 && !packet(entry).key;
@@ -141,8 +170,7 @@ void VideoDecoder::restart(int64_t entry) {
     run_entry_ = entry;
     next_place_ = entry;
     drained_ = false;
-    damage_ = -1;
-    sent_.clear();
+    first_of_run_ = true;
 }
 
 void VideoDecoder::set_last_position(int64_t position) {
@@ -180,39 +208,45 @@ const AVFrame& VideoDecoder::read(int64_t position) {
     const bool in_order = position == last_position_ + 1;
     last_position_ = position;
     current_.reset();
+    if (access != Access::planned || position == plan_end_) plan_end_ = -1;
+    const auto forget_plan = [this] {
+        if (plan_end_ < 0) planned_.clear();
+    };
+    if (access != Access::planned) forget_plan();
+    UniqueFrame known;
     if (const auto kept = kept_.find(position); kept != kept_.end()) {
-        current_ = std::move(kept->second);
-        kept_bytes_ -= frame_bytes(*current_);
+        known = std::move(kept->second);
+        kept_bytes_ -= frame_bytes(*known);
         kept_.erase(kept);
         ++counters_.cache_hits;
-        return *current_;
-    }
-    if (access != Access::planned) planned_.clear();
-    if (access == Access::jump || (access == Access::planned && !can_continue(place, entry, in_order))) {
+    } else if (access == Access::jump || (access == Access::planned && !can_continue(place, entry, in_order))) {
         drop_cache();
     }
-    const bool continued = can_continue(place, entry, in_order);
+    const bool continued = known || can_continue(place, entry, in_order);
     try {
         if (!continued) restart(entry);
-        current_ = decode(position, place, entry, access);
+        current_ = decode(position, place, entry, access, std::move(known));
     } catch (const Error& error) {
-        run_entry_ = -1;
-        if (!continued || error.code() != ErrorCode::corrupt) throw;
-        // What went wrong may lie before this frame's own entry point.
+        has_failed_ = true;
+        abandon_run();
+        if ((!continued && access == Access::jump) || error.code() != ErrorCode::corrupt) throw;
+        // What went wrong may lie before this frame's own entry point, or behind the frame.
         try {
             restart(entry);
-            current_ = decode(position, place, entry, access == Access::planned ? access : Access::jump);
+            current_ = decode(position, place, entry, Access::jump);
         } catch (const Error&) {
-            run_entry_ = -1;
+            has_failed_ = true;
+            abandon_run();
             throw;
         }
     }
+    forget_plan();
     return *current_;
 }
 
-UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry, Access access) {
+UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry, Access access, UniqueFrame known) {
     int64_t last = place;
-    if (access == Access::forward) last = place + reorder_depth_ + options_.threads + kForwardReach;
+    if (access == Access::forward) last = place + reorder_depth_ + kForwardReach;
     if (access == Access::planned) last = planned_.back();
     int64_t through = place;
     if (access == Access::forward || access == Access::planned) {
@@ -223,13 +257,17 @@ UniqueFrame VideoDecoder::decode(int64_t position, int64_t place, int64_t entry,
         }
     }
     for (;;) {
-        if (UniqueFrame frame = receive(place, position, access)) {
-            check(*frame, place);
-            if (damage_ >= entry && damage_ < place) {
+        if (run_entry_ >= 0) {
+            if (UniqueFrame frame = receive(place, position, access)) known = std::move(frame);
+        }
+        if (known && (drained_ || !awaits_reference(position, place, entry))) {
+            check(*known, place);
+            if (drained_) note_missing(std::numeric_limits<int64_t>::max(), place);
+            if (const auto damage = damage_before(place, entry)) {
                 damaged(place, "the frame depends on a damaged one, packet " +
-                                   std::to_string(table_->first_position + damage_));
+                                   std::to_string(table_->first_position + *damage));
             }
-            return frame;
+            return known;
         }
         if (drained_) damaged(place, "the decoder gives no picture for it");
         while (next_place_ < std::min(last, packet_count()) && packet(next_place_).disposable &&
@@ -254,7 +292,7 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
     packet_->pts = place;
     packet_->dts = place;
     packet_->flags = packet(place).key ? AV_PKT_FLAG_KEY : 0;
-    if (place == run_entry_) {
+    if (std::exchange(first_of_run_, false)) {
         renew_parameter_sets();
         add_palette(*packet_, table_->stream.palette);
     }
@@ -269,7 +307,33 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
         return;
     }
     if (place == target) damaged(place, "its data cannot be decoded");
-    if (!packet(place).disposable && damage_ < 0) damage_ = place;
+    mark_damage(place);
+}
+
+/// Whether a frame shown later, but decoded before, has yet to come out and to tell whether it is sound.
+bool VideoDecoder::awaits_reference(int64_t position, int64_t place, int64_t entry) const {
+    if (reorder_depth_ == 0) return false;
+    for (auto sent = sent_.lower_bound(entry); sent != sent_.end() && *sent < place; ++sent) {
+        if (!packet(*sent).disposable && position_of_[static_cast<size_t>(*sent)] > position) return true;
+    }
+    return false;
+}
+
+/// Even a packet that no other needs: a decoder that has failed at it gives wrong pictures for those behind it, too.
+void VideoDecoder::mark_damage(int64_t place) {
+    has_failed_ = true;
+    if (!damages_.insert(place).second) return;
+    for (auto kept = kept_.begin(); kept != kept_.end();) {
+        const int64_t own = table_->display_order[static_cast<size_t>(kept->first)];
+        const bool depends = own > place && entry_of(own) <= place;
+        if (depends) kept_bytes_ -= frame_bytes(*kept->second);
+        kept = depends ? kept_.erase(kept) : std::next(kept);
+    }
+}
+
+std::optional<int64_t> VideoDecoder::damage_before(int64_t place, int64_t entry) const {
+    const auto damage = damages_.lower_bound(entry);
+    return damage != damages_.end() && *damage < place ? std::optional(*damage) : std::nullopt;
 }
 
 /// Parameter sets inside the packets sent before may have replaced those of the container, which count again here.
@@ -295,24 +359,24 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
         const int result = avcodec_receive_frame(context_.get(), frame.get());
         if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return wanted;
         if (result < 0) {
-            if (damage_ < 0) damage_ = sent_.empty() ? place : *sent_.begin();
+            // All that could be had was taken before the last packet was sent, so it is that one.
+            mark_damage(next_place_ - 1);
             if (++errors > kMaxErrorsInARow) damaged(place, "the decoder fails");
             continue;
         }
         ++counters_.frames_decoded;
         const int64_t of = frame->pts;
         if (sent_.erase(of) == 0) continue;
-        note_missing(of);
+        note_missing(position_of_[static_cast<size_t>(of)], of);
+        const bool damaged_frame = flagged_as_damaged(*frame);
+        if (damaged_frame) mark_damage(of);
         if (of == place) {
             wanted = std::move(frame);
             continue;
         }
-        if (flagged_as_damaged(*frame)) {
-            if (!packet(of).disposable && (damage_ < 0 || of < damage_)) damage_ = of;
-            continue;
-        }
+        if (damaged_frame) continue;
         const int64_t shown = position_of_[static_cast<size_t>(of)];
-        const bool clean = damage_ < 0 || of <= damage_ || damage_ < entry_of(of);
+        const bool clean = !damage_before(of, entry_of(of));
         const bool useful = access == Access::planned ? wanted_by(access, of, place) && shown > position
                                                       : shown > position || (shown >= 0 && access == Access::backward);
         if (clean && useful) {
@@ -321,17 +385,14 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
     }
 }
 
-/// FFmpeg passes over packets of MPEG-1 and 2 that hold no picture any more without a word. Pictures come out in the
-/// order of display, so one that has not come before that of packet `came` will not come.
-void VideoDecoder::note_missing(int64_t came) {
-    const AVCodecID codec = context_->codec_id;
-    if (codec != AV_CODEC_ID_MPEG1VIDEO && codec != AV_CODEC_ID_MPEG2VIDEO) return;
+/// FFmpeg passes over packets that hold no picture any more without a word. Pictures come out in the order of display,
+/// so of the packets before `place` those shown before `position` that have not come yet will not come.
+void VideoDecoder::note_missing(int64_t position, int64_t place) {
     const int64_t first = position_of_[static_cast<size_t>(run_entry_)];
     for (const int64_t sent : sent_) {
-        if (sent >= came) break;
+        if (sent >= place) break;
         const int64_t shown = position_of_[static_cast<size_t>(sent)];
-        const bool missing = shown >= first && shown >= 0 && shown < position_of_[static_cast<size_t>(came)];
-        if (missing && !packet(sent).disposable && (damage_ < 0 || sent < damage_)) damage_ = sent;
+        if (!packet(sent).disposable && shown >= first && shown >= 0 && shown < position) mark_damage(sent);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -17,7 +18,6 @@
 namespace reelstore {
 
 struct VideoDecoderOptions {
-    int threads = 1;        ///< above 1 the decoder works ahead by that many frames
     bool any_size = false;  ///< accept frames of another size than the table's stream has
     /// Decoded frames kept for later requests, in bytes of pixels.
     size_t cache_bytes = size_t{128} << 20;
@@ -64,19 +64,25 @@ private:
     /// `planned` is for frames of will_read().
     enum class Access { jump, forward, backward, planned };
 
-    DecoderPool::Request decoder_request() const { return {table_->stream, options_.threads, reorder_depth_}; }
+    DecoderPool::Request decoder_request() const { return {table_->stream, reorder_depth_}; }
+    void take_decoder();
     void check_position(int64_t position) const;
     bool wanted_by(Access access, int64_t place, int64_t target) const;
     Access access_for(int64_t position, int64_t place) const;
     bool can_continue(int64_t place, int64_t entry, bool in_order) const;
     void restart(int64_t entry);
-    UniqueFrame decode(int64_t position, int64_t place, int64_t entry, Access access);
+    void abandon_run();
+    /// `known` is the frame itself where it has come already, and only what it depends on is to be waited for.
+    UniqueFrame decode(int64_t position, int64_t place, int64_t entry, Access access, UniqueFrame known = {});
+    bool awaits_reference(int64_t position, int64_t place, int64_t entry) const;
+    void mark_damage(int64_t place);
+    std::optional<int64_t> damage_before(int64_t place, int64_t entry) const;
     void send(int64_t place, int64_t through, int64_t target);
     void renew_parameter_sets();
     void drain();
     /// The picture of packet `place` if it has come; others are kept or dropped.
     UniqueFrame receive(int64_t place, int64_t position, Access access);
-    void note_missing(int64_t came);
+    void note_missing(int64_t position, int64_t place);
     void keep(int64_t position, UniqueFrame frame, int64_t wanted);
     bool right_size(const AVFrame& frame) const;
     void check(const AVFrame& frame, int64_t place) const;
@@ -98,10 +104,14 @@ private:
     int64_t run_entry_ = -1;  ///< where the current run of packets began; -1: the decoder is flushed
     int64_t next_place_ = 0;  ///< the packet to be sent next
     bool drained_ = false;
-    int64_t damage_ = -1;     ///< first damaged packet of the run that others may depend on
-    std::set<int64_t> sent_;  ///< places whose pictures have not come out
+    bool has_failed_ = false;    ///< the decoder has met damage
+    bool has_been_fed_ = false;  ///< the decoder has to be flushed before the next run
+    bool first_of_run_ = false;  ///< no packet of the run has been sent yet
+    std::set<int64_t> damages_;  ///< damaged packets of the run that others may depend on
+    std::set<int64_t> sent_;     ///< places whose pictures have not come out
     int64_t last_position_ = -1;
     std::vector<int64_t> planned_;         ///< places, ascending, of the positions given to will_read()
+    int64_t plan_end_ = -1;                ///< the last of those positions
     UniqueFrame current_;                  ///< the frame at last_position_
     std::map<int64_t, UniqueFrame> kept_;  ///< by position
     size_t kept_bytes_ = 0;

@@ -40,10 +40,11 @@ UniqueCodecContext open_decoder(const DecoderPool::Request& request, const std::
     context->bits_per_coded_sample = stream.bits_per_sample;
     context->pix_fmt = av_get_pix_fmt(stream.pixel_format.c_str());
     context->pkt_timebase = AVRational{1, 1};
-    context->thread_count = request.threads;
+    // Decoders that work on several frames at once lose which of them is damaged; groups of pictures are decoded side
+    // by side instead.
+    context->thread_count = 1;
     // FFmpeg paints over damage in some formats without a word unless told to stop there.
-    const bool hides_damage =
-        codec->id == AV_CODEC_ID_MJPEG || (codec->id == AV_CODEC_ID_HEVC && !stream.lenient);
+    const bool hides_damage = codec->id == AV_CODEC_ID_MJPEG || (codec->id == AV_CODEC_ID_HEVC && !stream.lenient);
     context->err_recognition = AV_EF_CRCCHECK | (hides_damage ? AV_EF_EXPLODE : 0);
     // A damaged or hostile stream may claim any size; the table knows what to expect, but for padding to whole blocks.
     context->max_pixels = static_cast<int64_t>(kMaxImageBytes / 3);
@@ -70,8 +71,7 @@ UniqueCodecContext open_decoder(const DecoderPool::Request& request, const std::
 
 UniqueCodecContext DecoderPool::take(const Request& request, const std::string& path, bool& opened) {
     const auto found = std::find_if(idle_.rbegin(), idle_.rend(), [&](const Idle& idle) {
-        return idle.threads == request.threads && idle.reorder_depth == request.reorder_depth &&
-               idle.stream == request.stream;
+        return idle.reorder_depth == request.reorder_depth && idle.stream == request.stream;
     });
     opened = found == idle_.rend();
     if (opened) return open_decoder(request, path);
@@ -81,9 +81,11 @@ UniqueCodecContext DecoderPool::take(const Request& request, const std::string& 
 }
 
 void DecoderPool::give_back(const Request& request, UniqueCodecContext context) {
+    // A JPEG without tables would be decoded with those of another file, which a flush leaves behind.
+    if (context->codec_id == AV_CODEC_ID_MJPEG) return;
     avcodec_flush_buffers(context.get());
     if (idle_.size() >= kMostIdle) idle_.erase(idle_.begin());
-    idle_.push_back({request.stream, request.threads, request.reorder_depth, std::move(context)});
+    idle_.push_back({request.stream, request.reorder_depth, std::move(context)});
 }
 
 }  // namespace reelstore

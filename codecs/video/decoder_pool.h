@@ -15,7 +15,6 @@ class DecoderPool {
 public:
     struct Request {
         const VideoStream& stream;
-        int threads = 1;
         int reorder_depth = 0;  ///< pictures that H.264 holds back, where the stream does not say
     };
 
@@ -28,7 +27,6 @@ public:
 private:
     struct Idle {
         VideoStream stream;
-        int threads = 1;
         int reorder_depth = 0;
         UniqueCodecContext context;
     };

@@ -18,7 +18,8 @@ bool ffv1_checksums_match(std::span<const uint8_t> frame) {
         if (frame.size() < kFooterBytes) return false;
         const uint8_t* footer = frame.data() + frame.size() - kFooterBytes;
         const size_t size = (size_t{footer[0]} << 16 | size_t{footer[1]} << 8 | footer[2]) + kFooterBytes;
-        if (size > frame.size()) return false;
+        const bool is_empty = size == kFooterBytes;  // nothing but zeros would have a good checksum
+        if (is_empty || size > frame.size()) return false;
         // The checksum is such that the one over everything is zero.
         if (av_crc(table, 0, frame.data() + frame.size() - size, size) != 0) return false;
         frame = frame.first(frame.size() - size);

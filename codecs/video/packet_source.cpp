@@ -16,7 +16,7 @@ namespace reelstore {
 namespace {
 
 /// Most bytes read at once; longer runs of packets are read in pieces.
-constexpr uint64_t kMaxReadBytes = uint64_t{64} << 20;
+constexpr uint64_t kMaxReadBytes = uint64_t{8} << 20;
 /// Foreign bytes (sound, container headers) between two packets that are read rather than skipped.
 constexpr uint64_t kMaxGapBytes = uint64_t{64} << 10;
 

@@ -82,7 +82,11 @@ private:
 
     void use_whole_table() {
         std::shared_ptr<const PacketTable> table = known(std::nullopt);
-        use(table ? std::move(table) : scan(), true);
+        if (!table) {
+            table = scan();
+            if (options_.scanned) options_.scanned(table, false);
+        }
+        use(std::move(table), true);
     }
 
     const PacketTable& whole_table() {
@@ -112,10 +116,8 @@ private:
 
     VideoDecoder& decoder() {
         if (!decoder_) {
-            decoder_ = std::make_unique<VideoDecoder>(path_, table_,
-                                                      VideoDecoderOptions{.threads = options_.decoder_threads,
-                                                                          .cache_bytes = options_.cache_bytes,
-                                                                          .pool = options_.decoders});
+            decoder_ = std::make_unique<VideoDecoder>(
+                path_, table_, VideoDecoderOptions{.cache_bytes = options_.cache_bytes, .pool = options_.decoders});
             decoder_->set_last_position(last_position_ - table_->first_position);
         }
         return *decoder_;
@@ -154,6 +156,7 @@ private:
         if (std::any_of(table_->packets.begin(), table_->packets.end(), checked)) fresh = moved_packets(*fresh);
         if (!fresh) return false;
         if (fresh->packets == table_->packets && fresh->stream.extradata == table_->stream.extradata) return false;
+        if (options_.scanned) options_.scanned(fresh, true);
         use(std::move(fresh), true);
         return true;
     }

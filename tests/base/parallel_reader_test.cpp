@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <numeric>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,17 +28,22 @@ struct Log {
     std::mutex mutex;
     std::vector<int64_t> read;
     std::atomic<int> clones = 0;
-    std::atomic<int> in_flight = 0;
-    std::atomic<int> most_in_flight = 0;
-    int decoder_threads = 0;
+    std::map<int64_t, std::set<const RandomAccess*>> readers;  ///< by group
 
     int64_t times_read(int64_t index) {
         const std::lock_guard lock(mutex);
         return std::count(read.begin(), read.end(), index);
     }
+
+    size_t most_readers_of_a_group() {
+        const std::lock_guard lock(mutex);
+        size_t most = 0;
+        for (const auto& [group, own] : readers) most = std::max(most, own.size());
+        return most;
+    }
 };
 
-/// Numbered frames in groups, as a video has them; reading one out of order within its planned group is a failure.
+/// Numbered frames in groups, as a video has them.
 class GroupedSource : public RandomAccess {
 public:
     GroupedSource(int64_t count, int64_t group, std::shared_ptr<Log> log = std::make_shared<Log>())
@@ -50,6 +57,7 @@ public:
         {
             const std::lock_guard lock(log_->mutex);
             log_->read.push_back(index);
+            log_->readers[index / group_].insert(this);
         }
         Frame frame;
         frame.image = make_numbered_image(kType, static_cast<int>(index));
@@ -61,10 +69,10 @@ public:
 
     int64_t entry_of(int64_t index) override { return index / group_ * group_; }
 
-    std::unique_ptr<RandomAccess> clone_access(int decoder_threads) override {
+    std::unique_ptr<RandomAccess> clone_access() override {
         if (!can_clone) return nullptr;
+        if (log_->clones == clones_to_make) throw Error(ErrorCode::io, "no more clones");
         ++log_->clones;
-        log_->decoder_threads = decoder_threads;
         auto clone = std::make_unique<GroupedSource>(count_, group_, log_);
         clone->damaged = damaged;
         return clone;
@@ -77,6 +85,7 @@ public:
 
     int64_t damaged = -1;
     bool can_clone = true;
+    int clones_to_make = 100;
 
 private:
     int64_t count_;
@@ -163,7 +172,7 @@ TEST_SUITE("threads") {
                 source.damaged = 50;
                 int64_t next = 0;
                 ReadAhead ahead(source, [&]() { return next < 120 ? std::optional(next++) : std::nullopt; },
-                                {.threads = threads, .frame_bytes = kType.bytes()});
+                                {.threads = threads});
                 for (int64_t index = 0; index < 120; ++index) {
                     if (index == 50) {
                         CHECK_THROWS_AS(ahead.next(), Error);
@@ -183,23 +192,29 @@ TEST_SUITE("threads") {
         GroupedSource source(5000, 10);
         int64_t next = 0;
         ReadAhead ahead(source, [&]() { return next < 5000 ? std::optional(next++) : std::nullopt; },
-                        {.threads = 3, .frame_bytes = kType.bytes(), .ahead_bytes = 40 * kType.bytes()});
+                        {.threads = 3, .ahead_bytes = 40 * kType.bytes()});
         for (int64_t index = 0; index < 30; ++index) CHECK(read_image_number(ahead.next()->image) == index);
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
         const std::lock_guard lock(source.log().mutex);
-        // The bytes allowed, what was taken, and one frame each that was begun; the head group is never held up.
-        CHECK(source.log().read.size() <= 30 + 40 + 3 + 10);
+        // What was taken, the bytes allowed, and one frame each that was begun.
+        CHECK(source.log().read.size() <= 30 + 40 + 3);
     }
 
-    TEST_CASE("a group too long to be read ahead is decoded by one reader with threads of its own") {
-        GroupedSource source(500, 1000);
+    TEST_CASE("a group longer than can be handed out at once is read by one reader, each frame once") {
+        GroupedSource source(3000, 5000);
         int64_t next = 0;
-        ReadAhead ahead(source, [&]() { return next < 500 ? std::optional(next++) : std::nullopt; },
-                        {.threads = 3, .frame_bytes = kType.bytes(), .ahead_bytes = 40 * kType.bytes()});
-        for (int64_t index = 0; index < 500; ++index) CHECK(read_image_number(ahead.next()->image) == index);
-        CHECK(source.log().clones == 1);
-        CHECK(source.log().decoder_threads == 3);
-        CHECK(ahead.counters().frames_decoded == 500);
+        ReadAhead ahead(source, [&]() { return next < 3000 ? std::optional(next++) : std::nullopt; }, {.threads = 3});
+        for (int64_t index = 0; index < 3000; ++index) CHECK(read_image_number(ahead.next()->image) == index);
+        CHECK(ahead.counters().frames_decoded == 3000);
+        CHECK(source.log().most_readers_of_a_group() == 1);
+    }
+
+    TEST_CASE("a clone that cannot be made costs no frame") {
+        GroupedSource source(100, 7);
+        source.clones_to_make = 1;
+        SequentialReader reader(source, {.threads = 4});
+        for (int64_t index = 0; index < 100; ++index) CHECK(read_image_number(reader.next()->image) == index);
+        CHECK_FALSE(reader.next());
     }
 
     TEST_CASE("sequential reading: seeks, the end, a source that grows, one that cannot be cloned") {

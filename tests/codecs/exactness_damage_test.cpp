@@ -76,7 +76,7 @@ TEST_CASE("a damaged packet in the middle costs its own group of pictures at mos
         int64_t wrong_in_group = 0;
         int64_t undetected = 0;
         int64_t broken = 0;
-        for (const int position : {kGroup, kGroup + 1, kGroup + 5, 2 * kGroup - 2}) {
+        for (int position = kGroup; position < 2 * kGroup; ++position) {
             const size_t damaged = table.display_order[static_cast<size_t>(position)];
             size_t begin = damaged;
             while (begin > 0 && !table.packets[begin].key) --begin;
@@ -98,15 +98,15 @@ TEST_CASE("a damaged packet in the middle costs its own group of pictures at mos
                 CHECK(access.frame_count() == kFrames);
                 std::vector<int> order(kFrames);
                 std::iota(order.begin(), order.end(), 0);
-                for (int round = 0; round < 3; ++round) {
-                    if (round == 1) std::reverse(order.begin(), order.end());
-                    if (round == 2) std::shuffle(order.begin(), order.end(), std::mt19937(5));
+                for (int round = 0; round < 4; ++round) {
+                    if (round == 2) std::reverse(order.begin(), order.end());
+                    if (round == 3) std::shuffle(order.begin(), order.end(), std::mt19937(5));
                     for (const int i : order) {
                         ++reads;
                         const size_t place = table.display_order[static_cast<size_t>(i)];
                         const bool depends = place >= damaged && place < end;
                         try {
-                            const Frame frame = access.at_index(i);
+                            const Frame frame = round == 0 ? source->next().value() : access.at_index(i);
                             const bool right = same_image(frame.image, whole.truth().images[static_cast<size_t>(i)]);
                             if (right) continue;
                             if (place == damaged) {

@@ -259,13 +259,13 @@ private:
         const auto frames = static_cast<int64_t>(truth_.images.size());
         int too_many = 0;
         int64_t previous = -1;
-        const auto jumped = access.clone_access(1);
+        const auto jumped = access.clone_access();
         REQUIRE(jumped);
         for (int i = 0; i < 40; ++i) {
             const int64_t index = static_cast<int64_t>(random()) % frames;
             const int64_t allowed = minimal_packets(scan_.table, index);
             if (i < 20) {
-                const auto fresh = access.clone_access(1);
+                const auto fresh = access.clone_access();
                 const int64_t before = fresh->counters().packets_sent;
                 read(*fresh, index, "fresh");
                 // The first frame of a file is where reading on begins.

@@ -186,7 +186,7 @@ TEST_CASE("a stream without a key frame in reach is read from the whole table") 
     for (const int64_t frame : random_indices(50, 3)) check_number(store.at_index(frame), frame);
 }
 
-TEST_SUITE("threads") {
+TEST_SUITE("clones") {
     TEST_CASE("clones are independent of each other and of the reader they come from") {
         const TemporaryFolder folder;
         auto store = std::make_unique<StoreReader>(make_video_store(folder));
