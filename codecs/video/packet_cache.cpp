@@ -1,6 +1,7 @@
 #include "codecs/video/packet_cache.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -106,6 +107,21 @@ uint32_t checksum_of(File& file, const Probe& probe) {
     return frame_checksum(bytes);
 }
 
+/// What lies before and behind the packets: the container's headers and index.
+std::vector<Probe> surroundings(File& file, const PacketTable& table) {
+    uint64_t begin = file.size();
+    uint64_t end = 0;
+    for (const Packet& packet : table.packets) {
+        begin = std::min(begin, packet.offset);
+        end = std::max(end, packet.offset + packet.size);
+    }
+    std::vector<Probe> probes;
+    if (begin > 0) probes.push_back({0, std::min(begin, kMaxProbeBytes), 0});
+    if (end < file.size()) probes.push_back({end, std::min(file.size() - end, kMaxProbeBytes), 0});
+    for (Probe& probe : probes) probe.checksum = checksum_of(file, probe);
+    return probes;
+}
+
 /// Pieces of a file whose packets lie scattered in it.
 std::vector<Probe> block_probes(File& file) {
     std::vector<Probe> probes;
@@ -129,29 +145,45 @@ Json facts_of(const VideoScan& scan, uint64_t file_size, const std::vector<Probe
                {"creation_time", scan.creation_time ? Json(*scan.creation_time) : Json()},
                {"warnings", scan.warnings},
                {"stream", scan.table.stream.to_json()}};
-    if (!scan.table.contiguous) {
-        facts["blocks"] = Json::array();
-        for (const Probe& probe : blocks)
-            facts["blocks"].push_back(Json::array({probe.offset, probe.size, probe.checksum}));
-    }
+    facts["blocks"] = Json::array();
+    for (const Probe& probe : blocks)
+        facts["blocks"].push_back(Json::array({probe.offset, probe.size, probe.checksum}));
     return facts;
 }
 
+using Members = std::vector<std::pair<std::string, std::vector<uint8_t>>>;
+
+constexpr const char* kDigest = "digest";
+constexpr std::array<const char*, 6> kArrays = {"offset", "size", "pts", "flags", "checksum", "display_order"};
+
+/// Of the arrays, as members of the archive in the order of kArrays, and of the facts without the digest.
+uint32_t digest_of(Json facts, const std::vector<std::vector<uint8_t>>& arrays) {
+    facts.erase(kDigest);
+    const std::string text = facts.dump();
+    std::vector<uint8_t> all(text.begin(), text.end());
+    for (const std::vector<uint8_t>& array : arrays) all.insert(all.end(), array.begin(), array.end());
+    return frame_checksum(all);
+}
+
 std::vector<uint8_t> to_bytes(const VideoScan& scan, uint64_t file_size, const std::vector<Probe>& blocks) {
-    const std::string facts = facts_of(scan, file_size, blocks).dump(1);
     const std::vector<Packet>& packets = scan.table.packets;
     const auto flags = [](const Packet& packet) {
         return (packet.key ? kKeyFlag : 0) | (packet.disposable ? kDisposableFlag : 0) |
                (packet.hidden ? kHiddenFlag : 0);
     };
-    return make_npz(
-        {{"facts", to_npy<uint8_t>({reinterpret_cast<const uint8_t*>(facts.data()), facts.size()})},
-         {"offset", column<uint64_t>(packets, [](const Packet& packet) { return packet.offset; })},
-         {"size", column<uint32_t>(packets, [](const Packet& packet) { return packet.size; })},
-         {"pts", column<int64_t>(packets, [](const Packet& packet) { return packet.pts; })},
-         {"flags", column<uint8_t>(packets, flags)},
-         {"checksum", column<uint32_t>(packets, [](const Packet& packet) { return packet.checksum.value_or(0); })},
-         {"display_order", to_npy<uint32_t>(scan.table.display_order)}});
+    const std::vector<std::vector<uint8_t>> arrays = {
+        column<uint64_t>(packets, [](const Packet& packet) { return packet.offset; }),
+        column<uint32_t>(packets, [](const Packet& packet) { return packet.size; }),
+        column<int64_t>(packets, [](const Packet& packet) { return packet.pts; }),
+        column<uint8_t>(packets, flags),
+        column<uint32_t>(packets, [](const Packet& packet) { return packet.checksum.value_or(0); }),
+        to_npy<uint32_t>(scan.table.display_order)};
+    Json facts = facts_of(scan, file_size, blocks);
+    facts[kDigest] = digest_of(facts, arrays);
+    const std::string text = facts.dump(1);
+    Members members = {{"facts", to_npy<uint8_t>({reinterpret_cast<const uint8_t*>(text.data()), text.size()})}};
+    for (size_t i = 0; i < kArrays.size(); ++i) members.emplace_back(kArrays[i], arrays[i]);
+    return make_npz(members);
 }
 
 [[noreturn]] void malformed(const std::string& what) {
@@ -174,12 +206,23 @@ public:
         }
         read_packets();
         read_display_order();
-        if (cache_.scan.table.contiguous) cache_.probes = packet_probes(cache_.scan.table);
+        if (cache_.scan.table.contiguous) {
+            const std::vector<Probe> packets = packet_probes(cache_.scan.table);
+            cache_.probes.insert(cache_.probes.end(), packets.begin(), packets.end());
+        }
         for (const Probe& probe : cache_.probes) check_piece(probe.offset, probe.size);
+        check_digest();
         return std::move(cache_);
     }
 
 private:
+    void check_digest() const {
+        std::vector<std::vector<uint8_t>> arrays;
+        for (const char* name : kArrays) arrays.push_back(archive_.member(name, cache_size_));
+        const auto digest = facts_.find(kDigest);
+        if (digest == facts_.end() || *digest != digest_of(facts_, arrays)) malformed("it was changed");
+    }
+
     std::string facts_text() const {
         const std::vector<uint8_t> bytes = archive_.member("facts", kMaxFactsBytes);
         const NpyHeader header = parse_npy_header(bytes);
@@ -206,10 +249,11 @@ private:
         // The arrays are not compressed, so they cannot be longer than the file is.
         if (packets_ == 0 || packets_ > cache_size_ / kBytesPerPacket || frames_ == 0 || frames_ > packets_)
             malformed("its number of packets or frames is impossible");
-        if (table.contiguous) return;
+        const uint64_t longest = table.contiguous ? kMaxProbeBytes : kBlockBytes;
+        if (facts_.at("blocks").size() > kSpreadProbes + 2) malformed("it names too many blocks");
         for (const Json& block : facts_.at("blocks")) {
             const auto values = block.get<std::vector<uint64_t>>();
-            if (values.size() != 3 || values[1] > kBlockBytes || values[2] > std::numeric_limits<uint32_t>::max())
+            if (values.size() != 3 || values[1] > longest || values[2] > std::numeric_limits<uint32_t>::max())
                 malformed("one of its facts is missing or of the wrong kind");
             cache_.probes.push_back({values[0], values[1], static_cast<uint32_t>(values[2])});
         }
@@ -311,7 +355,7 @@ PacketCacheResult write_packet_cache(const std::filesystem::path& video,
         throw Error(ErrorCode::unsupported, {video.string(), {}, {}},
                     "holds no frame that can be shown, so there is nothing to remember");
     }
-    const std::vector<Probe> blocks = scan.table.contiguous ? std::vector<Probe>() : block_probes(*file);
+    const std::vector<Probe> blocks = scan.table.contiguous ? surroundings(*file, scan.table) : block_probes(*file);
     if (file->size() != file_size)
         throw Error(ErrorCode::io, {video.string(), {}, {}},
                     "changed while it was read; try again when it is complete");

@@ -302,6 +302,12 @@ TEST_CASE("a video that has changed since its cache was made is scanned anew") {
             CHECK(warnings.front().find("has changed since") != std::string::npos);
         }
     }
+    SUBCASE("in its headers only, as by a rotation or an edit list") {
+        std::vector<char> altered = bytes_of(path);
+        altered.back() ^= 1;  // the container's last header stands behind the packets and ends in a comment
+        write_bytes(path, altered);
+        check_scanned_anew(path, "has changed since", kFrames);
+    }
     SUBCASE("and is renewed") {
         std::filesystem::remove(path);
         write_sample(path, 30);
@@ -311,6 +317,17 @@ TEST_CASE("a video that has changed since its cache was made is scanned anew") {
         CHECK(source->random_access()->counters().demux_scans == 0);
         check_frames(*source->random_access(), 30);
     }
+}
+
+TEST_CASE("a packet cache whose arrays were exchanged consistently is not used") {
+    const TemporaryFolder folder;
+    const auto path = folder / "video.mp4";
+    write_sample(path, 60);
+    const auto cache = write_packet_cache(path).path;
+    Members members = members_of(cache);
+    change_values(members, "display_order", [](auto& values) { std::swap(values[50], values[51]); });
+    write_members(cache, members);
+    check_scanned_anew(path, "it was changed", 60);
 }
 
 TEST_CASE("damage between the packets that opening compares is an error of the frames it touches") {

@@ -138,7 +138,7 @@ public:
         const std::unique_ptr<Recording> recording = open_recording(recording_);
         print_notes(recording->warnings());
         if (json_) {
-            fmt::print("{}\n", facts(*recording).dump(2));
+            fmt::print("{}\n", facts(*recording).dump(2, ' ', false, Json::error_handler_t::replace));
         } else if (const auto* store = dynamic_cast<const StoreReader*>(recording.get())) {
             print_store(*store);
         } else {
