@@ -388,6 +388,7 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
 /// FFmpeg passes over packets that hold no picture any more without a word. Pictures come out in the order of display,
 /// so of the packets before `place` those shown before `position` that have not come yet will not come.
 void VideoDecoder::note_missing(int64_t position, int64_t place) {
+    if (run_entry_ < 0) return;
     const int64_t first = position_of_[static_cast<size_t>(run_entry_)];
     for (const int64_t sent : sent_) {
         if (sent >= place) break;
