@@ -138,14 +138,17 @@ bool VideoDecoder::can_continue(int64_t place, int64_t entry, bool in_order) con
     return in_order || entry <= next_place_;
 }
 
+void VideoDecoder::drop_kept(const std::function<bool(int64_t position, int64_t place)>& condition) {
+    std::erase_if(kept_, [&](const auto& kept) {
+        const bool dropped = condition(kept.first, table_->display_order[static_cast<size_t>(kept.first)]);
+        if (dropped) kept_bytes_ -= frame_bytes(*kept.second);
+        return dropped;
+    });
+}
+
 void VideoDecoder::abandon_run() {
     // Kept frames that depend on one still on its way could never be told sound from damaged.
-    for (auto kept = kept_.begin(); kept != kept_.end();) {
-        const int64_t own = table_->display_order[static_cast<size_t>(kept->first)];
-        const bool unsure = awaits_reference(kept->first, own, entry_of(own));
-        if (unsure) kept_bytes_ -= frame_bytes(*kept->second);
-        kept = unsure ? kept_.erase(kept) : std::next(kept);
-    }
+    drop_kept([this](int64_t position, int64_t own) { return awaits_reference(position, own, entry_of(own)); });
     sent_.clear();
     damages_.clear();
     run_entry_ = -1;
@@ -323,12 +326,7 @@ bool VideoDecoder::awaits_reference(int64_t position, int64_t place, int64_t ent
 void VideoDecoder::mark_damage(int64_t place) {
     has_failed_ = true;
     if (!damages_.insert(place).second) return;
-    for (auto kept = kept_.begin(); kept != kept_.end();) {
-        const int64_t own = table_->display_order[static_cast<size_t>(kept->first)];
-        const bool depends = own > place && entry_of(own) <= place;
-        if (depends) kept_bytes_ -= frame_bytes(*kept->second);
-        kept = depends ? kept_.erase(kept) : std::next(kept);
-    }
+    drop_kept([this, place](int64_t, int64_t own) { return own > place && entry_of(own) <= place; });
 }
 
 std::optional<int64_t> VideoDecoder::damage_before(int64_t place, int64_t entry) const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -72,6 +73,8 @@ private:
     bool can_continue(int64_t place, int64_t entry, bool in_order) const;
     void restart(int64_t entry);
     void abandon_run();
+    /// Forgets the kept frames for which `condition` holds.
+    void drop_kept(const std::function<bool(int64_t position, int64_t place)>& condition);
     /// `known` is the frame itself where it has come already, and only what it depends on is to be waited for.
     UniqueFrame decode(int64_t position, int64_t place, int64_t entry, Access access, UniqueFrame known = {});
     bool awaits_reference(int64_t position, int64_t place, int64_t entry) const;
