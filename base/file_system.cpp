@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <mutex>
+#include <system_error>
 #include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -88,6 +91,18 @@ public:
         return static_cast<uint64_t>(status.st_size);
     }
 
+    void truncate(uint64_t size) override {
+        if (retry_interrupted([&] { return ::ftruncate(descriptor_.get(), static_cast<off_t>(size)); }) != 0) {
+            throw system_error(errno, path_, "set the size");
+        }
+    }
+
+    void allocate(uint64_t size) override {
+        int result = EINTR;
+        while (result == EINTR) result = ::posix_fallocate(descriptor_.get(), 0, static_cast<off_t>(size));
+        if (result != 0) throw system_error(result, path_, "take disk space");
+    }
+
     void sync() override {
         if (retry_interrupted([&] { return ::fdatasync(descriptor_.get()); }) != 0) {
             throw system_error(errno, path_, "sync to disk");
@@ -105,13 +120,64 @@ private:
     std::string path_;
 };
 
+/// A lock belongs to the open file, which a forked child has too: were it to keep the descriptor, the lock would
+/// outlive the process that took it. So the child closes the descriptors of all locks.
 class PosixLock final : public FileLock {
 public:
-    explicit PosixLock(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+    explicit PosixLock(Descriptor descriptor) : descriptor_(std::move(descriptor)) {
+        static const int registered = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        if (registered != 0) throw Error(ErrorCode::internal, "the system is short of memory for a lock");
+        const std::lock_guard guard(mutex());
+        next_ = first();
+        if (next_) next_->previous_ = this;
+        first() = this;
+    }
+    ~PosixLock() override {
+        const std::lock_guard guard(mutex());
+        if (next_) next_->previous_ = previous_;
+        (previous_ ? previous_->next_ : first()) = next_;
+    }
+    PosixLock(const PosixLock&) = delete;
+    PosixLock& operator=(const PosixLock&) = delete;
+
+    bool held() const override { return descriptor_.open(); }
 
 private:
+    static std::mutex& mutex() {
+        static std::mutex mutex;
+        return mutex;
+    }
+    // A list without memory of its own: a child of several threads must not allocate.
+    static PosixLock*& first() {
+        static PosixLock* first = nullptr;
+        return first;
+    }
+    static void before_fork() { mutex().lock(); }
+    static void after_fork_in_parent() { mutex().unlock(); }
+    static void after_fork_in_child() {
+        for (PosixLock* lock = first(); lock; lock = lock->next_) lock->descriptor_.reset();
+        mutex().unlock();
+    }
+
     Descriptor descriptor_;
+    PosixLock* previous_ = nullptr;
+    PosixLock* next_ = nullptr;
 };
+
+/// Error(unsupported) where the file system has no such locks at all.
+Error lock_error(int error_number, const fs::path& path, const char* action) {
+    switch (error_number) {
+        case ENOLCK:
+        case EOPNOTSUPP:
+        case EINVAL:
+        case ENOSYS:
+            return Error(ErrorCode::unsupported, {.path = path.string(), .chunk = {}, .frame_index = {}},
+                         std::string("cannot ") + action + ": this file system has no locks (" +
+                             std::generic_category().message(error_number) + ")");
+        default:
+            return system_error(error_number, path.string(), action);
+    }
+}
 
 /// Whether `path` still names the open file: a former holder may have removed it between our open and our lock.
 bool names_open_file(const fs::path& path, int descriptor) {
@@ -211,7 +277,7 @@ public:
             if (!descriptor.open()) throw system_error(errno, path.string(), "open the lock file");
             if (retry_interrupted([&] { return ::flock(descriptor.get(), LOCK_EX | LOCK_NB); }) != 0) {
                 if (errno == EWOULDBLOCK) return nullptr;
-                throw system_error(errno, path.string(), "lock");
+                throw lock_error(errno, path, "lock");
             }
             if (!names_open_file(path, descriptor.get())) continue;
             if (retry_interrupted([&] { return ::ftruncate(descriptor.get(), 0); }) != 0) {
@@ -220,6 +286,18 @@ public:
             write_all(descriptor.get(), text.data(), text.size(), 0, path.string());
             return std::make_unique<PosixLock>(std::move(descriptor));
         }
+    }
+
+    bool is_locked(const fs::path& path) override {
+        const Descriptor descriptor(
+            retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); }));
+        if (!descriptor.open()) {
+            if (errno == ENOENT || errno == ENOTDIR) return false;
+            throw system_error(errno, path.string(), "open the lock file");
+        }
+        if (retry_interrupted([&] { return ::flock(descriptor.get(), LOCK_SH | LOCK_NB); }) == 0) return false;
+        if (errno != EWOULDBLOCK) throw lock_error(errno, path, "look at the lock");
+        return true;
     }
 };
 

@@ -12,7 +12,8 @@ namespace reelstore {
 
 /// An open file. Positions are explicit, so one File serves several readers. Closed by the destructor; call close()
 /// after writing to learn of a late error. Every member throws Error on failure. Used by one thread at a time,
-/// except read_at(), which any number of threads may call together.
+/// except read_at(), which any number of threads may call together, and sync(), which one thread may call while another
+/// writes.
 class File {
 public:
     virtual ~File() = default;
@@ -21,7 +22,13 @@ public:
     /// Writes all of it; a short write of the system is continued or becomes an Error.
     virtual void write_at(const void* data, size_t size, uint64_t offset) = 0;
     virtual uint64_t size() = 0;
-    /// Data and size reach the disk (fdatasync).
+    /// Cuts the file off, or lengthens it with zeros.
+    virtual void truncate(uint64_t size) = 0;
+    /// Takes disk space for the first `size` bytes, so that the file system holds that much less for others. Lengthens
+    /// the file if it is shorter.
+    virtual void allocate(uint64_t size) = 0;
+    /// Data and size of all that was written before the call reach the disk (fdatasync). After an Error nobody knows
+    /// what has: do not go on with this file.
     virtual void sync() = 0;
     virtual void close() = 0;
 };
@@ -44,6 +51,8 @@ struct FileStatus {
 class FileLock {
 public:
     virtual ~FileLock() = default;
+    /// False in a forked child: the lock stays with the parent, and ends with it even when the child lives on.
+    virtual bool held() const { return true; }
 };
 
 /// Everything the library asks of the operating system about files; one seam, so that tests can make any call fail.
@@ -64,8 +73,18 @@ public:
     /// Makes created, renamed and removed names in this folder durable (fsync).
     virtual void sync_folder(const std::filesystem::path& folder) = 0;
     /// Creates the file if needed and takes an exclusive advisory lock (flock), which the system drops when the process
-    /// dies. Null when somebody else holds it. `text` replaces the file's content once locked.
+    /// dies. Null when somebody else holds it. `text` replaces the file's content once locked. Throws
+    /// Error(unsupported) when the file system has no locks; the file is there then, and what it says has been left
+    /// alone.
     virtual std::unique_ptr<FileLock> try_lock(const std::filesystem::path& path, std::string_view text) = 0;
+    /// Whether somebody holds the lock that try_lock() takes. Changes nothing, but for an instant a try_lock()
+    /// elsewhere may fail because of it. Throws Error(unsupported) as try_lock() does.
+    virtual bool is_locked(const std::filesystem::path& /*path*/) { return false; }
+    /// A file that a library opens in its own way (SQLite, which needs its own locks), to be used through what is
+    /// returned. The operating system's file system gives back `file` itself.
+    virtual std::unique_ptr<File> adopt(const std::filesystem::path& /*path*/, std::unique_ptr<File> file) {
+        return file;
+    }
 };
 
 /// The file system in use: the operating system's, unless a test has put another in its place.

@@ -19,6 +19,9 @@ namespace {
 
 /// Frames taken one after another before anything is read ahead.
 constexpr int64_t kTakenBeforeReadingAhead = 2;
+/// Frames that have to be there before a source that grows is read ahead again: to end and start the threads for a few
+/// each time costs more than it gains.
+constexpr int64_t kGrownBeforeReadingAhead = 256;
 /// Frames of a group that are handed out together; longer groups come in pieces.
 constexpr size_t kLongestGroup = 1024;
 /// Frames handed out at most, however few threads have one of their groups.
@@ -385,9 +388,11 @@ SequentialReader::SequentialReader(RandomAccess& access, const ReadAheadOptions&
 std::optional<Frame> SequentialReader::next() {
     if (position_ >= access_.frame_count()) {
         seek(position_);
+        has_met_end_ = true;
         return std::nullopt;
     }
-    if (!ahead_ && taken_in_order_ >= kTakenBeforeReadingAhead) {
+    const int64_t worthwhile = has_met_end_ ? kGrownBeforeReadingAhead : 0;
+    if (!ahead_ && taken_in_order_ >= kTakenBeforeReadingAhead && access_.frame_count() - position_ >= worthwhile) {
         ahead_ = std::make_unique<ReadAhead>(
             access_,
             [this, index = position_]() mutable {
@@ -406,6 +411,7 @@ std::optional<Frame> SequentialReader::next() {
 }
 
 void SequentialReader::seek(int64_t position) {
+    if (position < position_) has_met_end_ = false;
     position_ = position;
     taken_in_order_ = 0;
     if (!ahead_) return;

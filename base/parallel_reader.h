@@ -83,8 +83,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// next() for a source with random access: reads ahead as soon as more than a few frames are taken one after another.
-/// Used by one thread at a time.
+/// next() for a source with random access: reads ahead as soon as more than a few frames are taken one after another;
+/// behind an end that was reached once, of a source that grows, only where many frames have come. Used by one thread at
+/// a time.
 class SequentialReader {
 public:
     /// `access` must outlive this object.
@@ -104,6 +105,7 @@ private:
     ReadAheadOptions options_;
     int64_t position_ = 0;
     int64_t taken_in_order_ = 0;
+    bool has_met_end_ = false;
     std::unique_ptr<ReadAhead> ahead_;
     DecodeCounters ended_;  ///< of earlier ahead_
 };

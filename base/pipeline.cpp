@@ -180,7 +180,7 @@ private:
             Item item{std::move(*frame),
                       random_access ? random_access->extra_data_of(frame->index) : source_.extra_data()};
             if (options_.time) item.frame.time = options_.time(item.frame);
-            if (!options_.keep_numbers) item.frame.number = passed;
+            if (!options_.keep_numbers) item.frame.number = options_.first_number + passed;
             ++passed;
             ++frames_read_;
             const size_t cost = cost_of(item);

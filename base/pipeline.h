@@ -25,7 +25,8 @@ struct PipelineOptions {
     std::optional<int64_t> frames = {};  ///< frames to pass on at most, after start and step
     int64_t step = 1;                    ///< pass on every step-th frame
     bool realtime = false;               ///< pace frames by their own times, as a camera would
-    bool keep_numbers = false;           ///< false: number the written frames 0, 1, 2...
+    bool keep_numbers = false;           ///< false: number the written frames anew
+    int64_t first_number = 0;            ///< of frames numbered anew; the others follow one by one
     bool skip_damaged = false;           ///< true: count frames that cannot be read and go on
     /// Replaces a frame's time; called on the reading thread in order. Empty: times stay as they are.
     std::function<double(const Frame&)> time = {};

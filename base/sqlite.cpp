@@ -7,11 +7,14 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/sqlite_vfs.h"
 
 namespace reelstore {
 
 namespace {
 
+/// Bytes; a database has at least one page.
+constexpr uint64_t kLeastSize = 512;
 constexpr int kBusyMilliseconds = 5000;
 constexpr int kMaxLength = 64 << 20;
 
@@ -26,6 +29,7 @@ ErrorCode code_of(int result) {
             return ErrorCode::no_space;
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
+        case SQLITE_PROTOCOL:  // others were at it whenever it was tried
             return ErrorCode::locked;
         case SQLITE_INTERRUPT:
             return ErrorCode::cancelled;
@@ -39,9 +43,18 @@ ErrorCode code_of(int result) {
     }
 }
 
+/// What SQLite says, and what the file of the database has said where that is the cause.
+std::string reason(sqlite3* database) {
+    std::string text = sqlite3_errmsg(database);
+    const int result = sqlite3_extended_errcode(database) & 0xff;
+    const bool from_file = result == SQLITE_IOERR || result == SQLITE_FULL || result == SQLITE_CANTOPEN;
+    if (from_file && !last_vfs_error().empty()) text += " (" + last_vfs_error() + ")";
+    return text;
+}
+
 [[noreturn]] void fail_with(sqlite3* database, const std::string& path, const std::string& action) {
     throw Error(code_of(sqlite3_extended_errcode(database)), {.path = path, .chunk = {}, .frame_index = {}},
-                "cannot " + action + ": " + sqlite3_errmsg(database));
+                "cannot " + action + ": " + reason(database));
 }
 
 /// A name that SQLite opens as this file and nothing else: "", ":memory:" and "file:..." mean something to it.
@@ -71,9 +84,11 @@ void check_presence(const std::filesystem::path& path, Database::Mode mode) {
         file_system().open(path, OpenMode::create_exclusive)->close();
         return;
     }
-    FileKind kind = file_system().status(path).kind;
-    if (kind == FileKind::missing) throw Error(ErrorCode::not_found, place, "there is no such database");
-    if (kind != FileKind::file) throw Error(ErrorCode::io, place, "is no file");
+    const FileStatus status = file_system().status(path);
+    if (status.kind == FileKind::missing) throw Error(ErrorCode::not_found, place, "there is no such database");
+    if (status.kind != FileKind::file) throw Error(ErrorCode::io, place, "is no file");
+    // SQLite takes an empty file, and one of a single byte, for a new database, and deletes the log of the one it was.
+    if (status.size < kLeastSize) throw Error(ErrorCode::corrupt, place, "is too short for a database");
 }
 
 void make_defensive(sqlite3* database) {
@@ -110,7 +125,7 @@ Statement::~Statement() {
 }
 
 void Statement::fail(const char* action) const {
-    std::string message = std::string("cannot ") + action + ": " + sqlite3_errmsg(database_);
+    std::string message = std::string("cannot ") + action + ": " + reason(database_);
     ErrorCode code = code_of(sqlite3_extended_errcode(database_));
     sqlite3_reset(statement_);
     throw Error(code, {.path = *path_, .chunk = {}, .frame_index = {}}, message);
@@ -140,6 +155,7 @@ Statement& Statement::bind(int parameter, std::string_view text) {
 }
 
 bool Statement::step() {
+    forget_vfs_error();
     int result = sqlite3_step(statement_);
     if (result == SQLITE_ROW) return true;
     if (result != SQLITE_DONE) fail("run a statement");
@@ -182,6 +198,7 @@ Database::Database(const std::filesystem::path& path, Mode mode)
     check_presence(path, mode);
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     std::string name = plain_name(path);
+    SqliteLocks locks = SqliteLocks::yes;
     switch (mode) {
         case Mode::read_only:
             flags |= SQLITE_OPEN_READONLY;
@@ -198,18 +215,49 @@ Database::Database(const std::filesystem::path& path, Mode mode)
             flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
             name = immutable_uri(path);
             break;
+        case Mode::unlocked:
+            flags |= SQLITE_OPEN_READONLY;
+            locks = SqliteLocks::no;
+            break;
     }
+    const char* vfs = mode == Mode::memory ? nullptr : sqlite_vfs_name(locks);
     try {
-        if (sqlite3_open_v2(name.c_str(), &database_, flags, nullptr) != SQLITE_OK) {
-            fail_with(database_, *path_, "open the database");
+        open(name, flags, vfs, mode);
+    } catch (const Error&) {
+        const bool half_changed = sqlite3_extended_errcode(database_) == SQLITE_READONLY_ROLLBACK;
+        sqlite3_close_v2(std::exchange(database_, nullptr));
+        if (mode != Mode::read_only || !half_changed) throw;
+        undo_half_change(path);
+        try {
+            open(name, flags, vfs, mode);
+        } catch (...) {
+            sqlite3_close_v2(database_);
+            throw;
         }
-        make_defensive(database_);
-        execute("PRAGMA cell_size_check = ON");
-        // SQLite opens lazily; this reads the header, so that what is no database fails here.
-        execute("PRAGMA schema_version");
-    } catch (...) {
-        sqlite3_close_v2(database_);
-        throw;
+    }
+}
+
+void Database::open(const std::string& name, int flags, const char* vfs, Mode mode) {
+    forget_vfs_error();
+    if (sqlite3_open_v2(name.c_str(), &database_, flags, vfs) != SQLITE_OK) {
+        fail_with(database_, *path_, "open the database");
+    }
+    make_defensive(database_);
+    // Only then the log is read without the file that processes share to find their way in it.
+    if (mode == Mode::unlocked) execute("PRAGMA locking_mode = EXCLUSIVE");
+    execute("PRAGMA cell_size_check = ON");
+    // SQLite opens lazily; this reads the header, so that what is no database fails here.
+    execute("PRAGMA schema_version");
+}
+
+/// A crash in the midst of a change leaves a journal, from which SQLite undoes it when it may write.
+void Database::undo_half_change(const std::filesystem::path& path) {
+    try {
+        const Database writable(path, Mode::read_write);
+    } catch (const Error& error) {
+        throw Error(ErrorCode::corrupt, {.path = path.string(), .chunk = {}, .frame_index = {}},
+                    "a crash has left a change half made in the database, and it cannot be undone here: " +
+                        error.message());
     }
 }
 
@@ -218,6 +266,7 @@ Database::~Database() {
 }
 
 Statement Database::prepare(std::string_view sql) const {
+    forget_vfs_error();
     sqlite3_stmt* raw = nullptr;
     const char* rest = nullptr;
     int result = sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), 0, &raw, &rest);
@@ -232,6 +281,7 @@ Statement Database::prepare(std::string_view sql) const {
 }
 
 void Database::execute(const std::string& sql) const {
+    forget_vfs_error();
     if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
         fail_with(database_, *path_, "run a statement");
     }
@@ -251,6 +301,11 @@ std::optional<std::string> Database::query_text(std::string_view sql) const {
 
 const std::string& Database::path() const {
     return *path_;
+}
+
+bool Database::replaced() const {
+    int moved = 0;
+    return sqlite3_file_control(database_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
 }
 
 Transaction::Transaction(const Database& database) : database_(database) {

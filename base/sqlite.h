@@ -60,10 +60,12 @@ public:
         create,      ///< the file must not exist
         memory,      ///< private and temporary; the path is only used in messages
         immutable,   ///< read only, and nobody else writes: works on read-only media without any lock file
+        unlocked,    ///< the same, but commits in a write-ahead log, which must be there, are read too
     };
 
     /// Throws Error(not_found) when the file should exist and does not, Error(already_exists) the other way round, and
-    /// Error(corrupt) when it is no database.
+    /// Error(corrupt) when it is no database. A change that a crash has left half made is undone, also for reading only;
+    /// where that may not be written, Error(corrupt).
     Database(const std::filesystem::path& path, Mode mode);
     ~Database();
     Database(const Database&) = delete;
@@ -77,8 +79,13 @@ public:
     std::optional<int64_t> query_int64(std::string_view sql) const;
     std::optional<std::string> query_text(std::string_view sql) const;
     const std::string& path() const;
+    /// True when the path no longer names the file that is open: somebody has replaced, renamed or removed it.
+    bool replaced() const;
 
 private:
+    void open(const std::string& name, int flags, const char* vfs, Mode mode);
+    static void undo_half_change(const std::filesystem::path& path);
+
     std::unique_ptr<const std::string> path_;
     sqlite3* database_ = nullptr;
 };

@@ -35,9 +35,18 @@ struct StoredFrame {
     uint64_t bytes = 0;                 ///< size of its encoded bytes
     std::optional<Packet> packet = {};  ///< for video: where they are
     int64_t decode_position = 0;        ///< place in decode order; equals position without B-frames
+    /// For image files: frame_checksum() of the file. For video it is in the packet.
+    std::optional<uint32_t> checksum = {};
 };
 
-/// Writes the frames of one chunk. Used by one thread at a time.
+/// What a chunk writer is given beside its options.
+struct ChunkWriteOptions {
+    /// Called when the disk is full; true when it has made some room and the write should be tried again. Empty: a full
+    /// disk is an Error at once.
+    std::function<bool()> make_room = {};
+};
+
+/// Writes the frames of one chunk. Used by one thread at a time, except sync().
 class ChunkWriter {
 public:
     /// Abandons what finish() has not completed; never throws.
@@ -47,7 +56,12 @@ public:
     /// Frames whose bytes have reached the file since the last call, in order of position. An encoder that looks ahead
     /// hands over a frame some writes later; after finish() all are there.
     virtual std::vector<StoredFrame> take_stored() = 0;
-    /// Flushes the encoder and completes the container; afterwards the chunk is an ordinary file or folder.
+    /// The bytes of all frames that take_stored() has handed out, and the names of their files, reach the disk; after
+    /// finish() the whole chunk. One thread may call it while another writes. After an Error the chunk is not to be
+    /// written any further.
+    virtual void sync() = 0;
+    /// Flushes the encoder and completes the container; afterwards the chunk is an ordinary file or folder, durable
+    /// after sync().
     virtual void finish() = 0;
     /// Bytes written so far.
     virtual uint64_t bytes_written() const = 0;
@@ -68,6 +82,8 @@ struct ChunkReadOptions {
     /// Told the packets that a scan of the file has found, so that other readers of the chunk need not scan it too;
     /// `replaced` when other ones were known that do not fit the file.
     std::function<void(std::shared_ptr<const PacketTable> table, bool replaced)> scanned = {};
+    /// For image files: checksum of the file at a position as recorded when it was written; nothing when it was not.
+    std::function<std::optional<uint32_t>(int64_t position)> checksum = {};
     size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for later requests, in bytes of pixels
 };
 
@@ -129,7 +145,8 @@ public:
     virtual void check_options(const CodecOptions& options) const = 0;
     /// Begins a chunk at `path` (a file, or a folder which is created; neither may exist) for frames of `type`.
     virtual std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
-                                                const CodecOptions& options) const = 0;
+                                                const CodecOptions& codec,
+                                                const ChunkWriteOptions& options = {}) const = 0;
     /// Opens a chunk at `path` whose frames are returned as `type`.
     virtual std::unique_ptr<ChunkReader> open(const std::filesystem::path& path, const ImageType& type,
                                               const ChunkReadOptions& options = {}) const = 0;

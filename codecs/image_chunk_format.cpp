@@ -1,7 +1,9 @@
 #include "codecs/image_chunk_format.h"
 
 #include <algorithm>
+#include <mutex>
 #include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,6 +11,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/text.h"
+#include "codecs/checksum.h"
 #include "codecs/image_codec.h"
 
 namespace reelstore {
@@ -21,11 +24,15 @@ constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 /// OpenCV's own limit on what its image codecs take.
 constexpr int64_t kMostPixels = int64_t{1} << 30;
 
+/// Files that are written but not synced, at most: each holds a descriptor.
+constexpr size_t kMostUnsynced = 128;
+
 class ImageFolderWriter : public ChunkWriter {
 public:
-    ImageFolderWriter(const ImageKind& kind, fs::path folder, const ImageType& type, CodecOptions options)
-        : kind_(kind), folder_(std::move(folder)), type_(type), options_(std::move(options)) {
-        file_system().create_folder(folder_);
+    ImageFolderWriter(const ImageKind& kind, fs::path folder, const ImageType& type, CodecOptions codec,
+                      ChunkWriteOptions options)
+        : kind_(kind), folder_(std::move(folder)), type_(type), codec_(std::move(codec)), options_(std::move(options)) {
+        with_room([&] { file_system().create_folder(folder_); });
     }
 
     void write(const cv::Mat& image) override {
@@ -34,31 +41,82 @@ public:
             throw Error(ErrorCode::wrong_type, {folder_.string(), {}, {}},
                         fmt::format("the frame is {}, the chunk holds {}", type.text(), type_.text()));
         }
-        const std::vector<uint8_t> bytes = kind_.encode(image, options_);
-        write_new_file(folder_ / image_file_name(position_, kind_.info.extension), bytes.data(), bytes.size());
-        stored_.push_back({.position = position_, .bytes = bytes.size(), .packet = {}, .decode_position = position_});
+        const std::vector<uint8_t> bytes = kind_.encode(image, codec_);
+        const fs::path path = folder_ / image_file_name(position_, kind_.info.extension);
+        std::unique_ptr<File> file;
+        with_room([&] { file = file_system().open(path, OpenMode::create_exclusive); });
+        with_room([&] { file->write_at(bytes.data(), bytes.size(), 0); });
+        bool sync_now = false;
+        {
+            const std::lock_guard lock(mutex_);
+            unsynced_.push_back(std::move(file));
+            sync_now = unsynced_.size() >= kMostUnsynced;
+        }
+        if (sync_now) sync_files();
+        stored_.push_back({.position = position_,
+                           .bytes = bytes.size(),
+                           .packet = {},
+                           .decode_position = position_,
+                           .checksum = frame_checksum(bytes)});
         bytes_written_ += bytes.size();
         ++position_;
     }
 
     std::vector<StoredFrame> take_stored() override { return std::exchange(stored_, {}); }
+
+    void sync() override {
+        sync_files();
+        file_system().sync_folder(folder_);
+        if (std::exchange(folder_is_new_, false)) file_system().sync_folder(folder_.parent_path());
+    }
+
     void finish() override {}
     uint64_t bytes_written() const override { return bytes_written_; }
 
 private:
+    template <typename Step>
+    void with_room(Step step) {
+        try {
+            step();
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::no_space || !options_.make_room || !options_.make_room()) throw;
+            step();
+        }
+    }
+
+    /// Returns when no file written before is left unsynced, also if another thread is at it.
+    void sync_files() {
+        const std::lock_guard one_at_a_time(sync_mutex_);
+        std::vector<std::unique_ptr<File>> files;
+        {
+            const std::lock_guard lock(mutex_);
+            files.swap(unsynced_);
+        }
+        for (const std::unique_ptr<File>& file : files) {
+            file->sync();
+            file->close();
+        }
+    }
+
     const ImageKind& kind_;
     fs::path folder_;
     ImageType type_;
-    CodecOptions options_;
+    CodecOptions codec_;
+    ChunkWriteOptions options_;
     int64_t position_ = 0;
     uint64_t bytes_written_ = 0;
     std::vector<StoredFrame> stored_;
+    bool folder_is_new_ = true;  // its name is not durable yet; used by sync() alone
+    std::mutex sync_mutex_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<File>> unsynced_;  // by mutex_
 };
 
 class ImageFolderReader : public ChunkReader {
 public:
-    ImageFolderReader(const ImageKind& kind, fs::path folder, const ImageType& type)
-        : kind_(kind), folder_(std::move(folder)), type_(type) {}
+    ImageFolderReader(const ImageKind& kind, fs::path folder, const ImageType& type,
+                      std::function<std::optional<uint32_t>(int64_t)> checksum)
+        : kind_(kind), folder_(std::move(folder)), type_(type), checksum_(std::move(checksum)) {}
 
     cv::Mat read(int64_t position) override {
         if (position < 0) {
@@ -68,6 +126,11 @@ public:
         const fs::path path = folder_ / image_file_name(position, kind_.info.extension);
         const std::vector<uint8_t> bytes = read_bytes(path, position);
         counters_.bytes_read += static_cast<int64_t>(bytes.size());
+        if (const std::optional<uint32_t> recorded = checksum_ ? checksum_(position) : std::nullopt;
+            recorded && *recorded != frame_checksum(bytes)) {
+            throw Error(ErrorCode::corrupt, {path.string(), {}, {}},
+                        "the bytes of the file are not those that were recorded");
+        }
         cv::Mat image = kind_.decode(bytes, path.string(), type_);
         ++counters_.frames_decoded;
         return image;
@@ -97,6 +160,7 @@ private:
     const ImageKind& kind_;
     fs::path folder_;
     ImageType type_;
+    std::function<std::optional<uint32_t>(int64_t)> checksum_;
     DecodeCounters counters_;
 };
 
@@ -140,18 +204,19 @@ void ImageFolderFormat::check_options(const CodecOptions& options) const {
 }
 
 std::unique_ptr<ChunkWriter> ImageFolderFormat::create(const fs::path& path, const ImageType& type,
-                                                       const CodecOptions& options) const {
-    check_options(options);
+                                                       const CodecOptions& codec,
+                                                       const ChunkWriteOptions& options) const {
+    check_options(codec);
     if (const auto reason = refuses(type)) throw Error(ErrorCode::wrong_type, {path.string(), {}, {}}, *reason);
-    return std::make_unique<ImageFolderWriter>(kind_, path, type, options);
+    return std::make_unique<ImageFolderWriter>(kind_, path, type, codec, options);
 }
 
 std::unique_ptr<ChunkReader> ImageFolderFormat::open(const fs::path& path, const ImageType& type,
-                                                     const ChunkReadOptions&) const {
+                                                     const ChunkReadOptions& options) const {
     if (file_system().status(path).kind != FileKind::folder) {
         throw Error(ErrorCode::not_found, {path.string(), {}, {}}, "the folder of this chunk is missing");
     }
-    return std::make_unique<ImageFolderReader>(kind_, path, type);
+    return std::make_unique<ImageFolderReader>(kind_, path, type, options.checksum);
 }
 
 std::string image_file_name(int64_t position, const std::string& extension) {

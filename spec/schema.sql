@@ -34,7 +34,7 @@ CREATE TABLE frames (
     frame_time      REAL,                 -- seconds, normally since the Unix epoch; NULL only in foreign stores
     chunk           INTEGER NOT NULL,     -- position in the chunk = frame_index - chunks.first_index
     byte_offset     INTEGER,              -- video: the frame's encoded bytes in the chunk's file
-    byte_size       INTEGER,
+    byte_size       INTEGER,              -- image files: of the file
     packet_flags    INTEGER,              -- video: 1 = a decoder can start here, 2 = no other frame needs it
     packet_pts      INTEGER,              -- video: time stamp in units of stream.time_base
     decode_position INTEGER,              -- video: place in decode order; NULL when equal to the position in the chunk
@@ -48,3 +48,13 @@ CREATE TABLE extra_data (
     data        TEXT NOT NULL
 );
 CREATE INDEX extra_data_frame ON extra_data (frame_index);
+
+-- What happened to the recording, in order: frames dropped, faults of the disk, clock steps, repairs (format.md). Early
+-- indexes lack this table.
+CREATE TABLE events (
+    event_id    INTEGER PRIMARY KEY,
+    time        REAL NOT NULL,  -- seconds since the Unix epoch by the recording machine's clock
+    kind        TEXT NOT NULL,
+    frame_index INTEGER,        -- of the first frame written after it happened; NULL when it concerns none
+    data        TEXT NOT NULL   -- JSON object
+);

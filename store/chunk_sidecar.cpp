@@ -20,6 +20,7 @@ namespace {
 constexpr const char* kNumbers = "frame_number";
 constexpr const char* kTimes = "frame_time";
 constexpr const char* kNumbersBefore = "_frame_number_before_reindex";
+constexpr const char* kSynthetic = "synthetic_times";
 
 ChunkSidecar read_npz(const std::filesystem::path& path) {
     const NpzReader npz(path);
@@ -27,6 +28,7 @@ ChunkSidecar read_npz(const std::filesystem::path& path) {
     sidecar.numbers = int64_from_npy(npz.member(kNumbers));
     sidecar.times = double_from_npy(npz.member(kTimes));
     if (npz.contains(kNumbersBefore)) sidecar.numbers_before_renumbering = int64_from_npy(npz.member(kNumbersBefore));
+    sidecar.synthetic = npz.contains(kSynthetic);
     return sidecar;
 }
 
@@ -102,14 +104,18 @@ void write_chunk_sidecar(const StoreLayout& layout, int64_t chunk, const StoreMe
     members.emplace_back("created_utc", npy_from_text(utc_text(metadata.created)));
     members.emplace_back("timezone_local", npy_from_text(metadata.time_zone));
     members.emplace_back("uuid", npy_from_text(metadata.uuid));
+    if (sidecar.synthetic) members.emplace_back(kSynthetic, npy_from_scalar(1));
     const std::vector<uint8_t> bytes = make_npz(members);
     write_file_atomically(layout.sidecar(chunk), bytes.data(), bytes.size());
 }
 
 void write_renumbered_sidecar(const StoreLayout& layout, int64_t chunk, const ChunkSidecar& sidecar) {
-    const std::vector<uint8_t> bytes = make_npz({{kTimes, npy_from_double(sidecar.times)},
-                                                 {kNumbers, npy_from_int64(sidecar.numbers)},
-                                                 {kNumbersBefore, npy_from_int64(sidecar.numbers_before_renumbering)}});
+    std::vector<std::pair<std::string, std::vector<uint8_t>>> members = {
+        {kTimes, npy_from_double(sidecar.times)},
+        {kNumbers, npy_from_int64(sidecar.numbers)},
+        {kNumbersBefore, npy_from_int64(sidecar.numbers_before_renumbering)}};
+    if (sidecar.synthetic) members.emplace_back(kSynthetic, npy_from_scalar(1));
+    const std::vector<uint8_t> bytes = make_npz(members);
     write_file_atomically(layout.sidecar(chunk), bytes.data(), bytes.size());
     const std::filesystem::path yaml = layout.sidecar(chunk, ".yaml");
     if (file_system().status(yaml).kind == FileKind::file) file_system().remove(yaml);

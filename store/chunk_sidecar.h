@@ -15,6 +15,8 @@ struct ChunkSidecar {
     std::vector<int64_t> numbers;
     std::vector<double> times;                        ///< as many; NaN where the writer gave none
     std::vector<int64_t> numbers_before_renumbering;  ///< empty unless the chunk was renumbered
+    /// True when numbers and times were lost, and those here are guesses of a repair.
+    bool synthetic = false;
 };
 
 /// Reads the sidecar of a chunk: .npz, else .yaml. Nothing when there is none. Members other than the numbers and times

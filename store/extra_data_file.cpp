@@ -1,6 +1,7 @@
 #include "store/extra_data_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -267,6 +268,16 @@ ExtraDataFile read_extra_data_file(const std::filesystem::path& path) {
     ExtraDataFile file = RecordScanner(text, path.string()).scan();
     if (motif) order_motif_records(file.records);
     return file;
+}
+
+bool extra_data_is_closed(const std::filesystem::path& path) {
+    std::array<char, 256> tail{};
+    const std::unique_ptr<File> file = file_system().open(path, OpenMode::read);
+    const uint64_t size = file->size();
+    const uint64_t begin = size > tail.size() ? size - tail.size() : 0;
+    const std::string_view text(tail.data(), file->read_at(tail.data(), tail.size(), begin));
+    const auto last = std::find_if_not(text.rbegin(), text.rend(), is_blank);
+    return last != text.rend() && *last == ']';
 }
 
 void ExtraDataText::add(const Json& data, double time, int64_t number, int64_t index) {

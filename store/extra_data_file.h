@@ -34,6 +34,9 @@ struct ExtraDataFile {
 /// Error(unsupported) when data sets have different sample rates, Error(invalid_argument) for any other name.
 ExtraDataFile read_extra_data_file(const std::filesystem::path& path);
 
+/// Whether a JSON file of extra data has its closing bracket, without which other programs cannot read it.
+bool extra_data_is_closed(const std::filesystem::path& path);
+
 /// Why a record cannot be kept, given its JSON text; empty when it can. Readers bound what they take from a file: 16
 /// MiB, 10,000 keys and 64 levels a record.
 std::optional<std::string> refuses_extra_data(std::string_view record);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include <fmt/format.h>
@@ -48,6 +49,35 @@ void check_header(const Database& database, const std::string& uuid) {
                     "the index belongs to another store (its uuid differs from metadata.yaml)");
 }
 
+bool has_events(const Database& database) {
+    return database.query_int64("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events'").has_value();
+}
+
+/// Adds what early indexes lack.
+void complete_schema(const Database& database) {
+    if (has_events(database)) return;
+    const std::string_view schema = kIndexSchema;
+    database.execute(std::string(schema.substr(schema.find("CREATE TABLE events"))));
+}
+
+/// What is read while it lives comes from one moment, whatever others commit.
+class Snapshot {
+public:
+    explicit Snapshot(const Database& database) : database_(database) { database_.execute("BEGIN"); }
+    ~Snapshot() {
+        try {
+            database_.execute("ROLLBACK");
+        } catch (const Error&) {
+            // SQLite has ended it by itself on the error that is on its way.
+        }
+    }
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+
+private:
+    const Database& database_;
+};
+
 }  // namespace
 
 /// Prepared once: preparing costs more than a lookup.
@@ -57,6 +87,9 @@ struct FrameIndex::Statements {
     Statement row;
     std::optional<Statement> insert;
     std::optional<Statement> extra;
+    std::optional<Statement> checksum;
+    std::optional<Statement> size;
+    std::optional<Statement> event;
     std::optional<Statement> packets;
     std::optional<Statement> key_before;
     std::optional<Statement> key_after;
@@ -64,6 +97,8 @@ struct FrameIndex::Statements {
 
 FrameIndex::FrameIndex(std::unique_ptr<Database> database)
     : database_(std::move(database)), statements_(std::make_unique<Statements>(*database_)) {
+    data_version_ = database_->query_int64("PRAGMA data_version").value_or(0);
+    const Snapshot snapshot(*database_);
     load_chunks();
 }
 
@@ -71,6 +106,8 @@ FrameIndex::~FrameIndex() = default;
 
 std::unique_ptr<FrameIndex> FrameIndex::create(const std::filesystem::path& path, const std::string& uuid) {
     auto database = std::make_unique<Database>(path, Database::Mode::create);
+    // Nobody has use for the file before it is whole, so there is nothing to roll back to.
+    database->execute("PRAGMA journal_mode = MEMORY");
     write_header(*database, uuid);
     return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
 }
@@ -85,16 +122,18 @@ std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, 
                                              Database::Mode mode) {
     auto database = std::make_unique<Database>(path, mode);
     check_header(*database, uuid);
+    if (mode == Database::Mode::read_write) complete_schema(*database);
     return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
 }
 
 void FrameIndex::load_chunks() {
     Statement select = database_->prepare(
         "SELECT chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, "
-        "times_ascending, state, media_bytes, stream FROM chunks ORDER BY first_index");
+        "times_ascending, state, media_bytes, stream FROM chunks WHERE first_index >= ?1 ORDER BY first_index");
+    int64_t expected = frame_count();
+    select.bind(1, expected);
     // Counts that a hostile file claims are believed only as far as there are rows.
     const int64_t rows = database_->query_int64("SELECT MAX(frame_index) + 1 FROM frames").value_or(0);
-    int64_t expected = 0;
     while (select.step()) {
         ChunkRow chunk;
         chunk.chunk = select.column_int64(0);
@@ -124,11 +163,35 @@ void FrameIndex::load_chunks() {
         }
         chunks_.push_back(std::move(chunk));
     }
+    closed_ = database_->query_text("SELECT value FROM store WHERE key = 'state'") == "closed";
 }
 
 void FrameIndex::reload() {
     chunks_.clear();
     load_chunks();
+}
+
+bool FrameIndex::refresh() {
+    const int64_t version = database_->query_int64("PRAGMA data_version").value_or(0);
+    if (version == data_version_) return false;
+    // Only the last chunk grows; the one before it may be closed while that grows already.
+    size_t kept = chunks_.size();
+    do {
+        if (kept > 0) --kept;
+    } while (kept > 0 && !chunks_[kept - 1].closed);
+    const auto first_loaded = chunks_.begin() + static_cast<std::ptrdiff_t>(kept);
+    std::vector<ChunkRow> before(std::make_move_iterator(first_loaded), std::make_move_iterator(chunks_.end()));
+    chunks_.resize(kept);
+    try {
+        const Snapshot snapshot(*database_);
+        load_chunks();
+    } catch (const Error&) {
+        chunks_.resize(kept);
+        std::move(before.begin(), before.end(), std::back_inserter(chunks_));
+        throw;
+    }
+    data_version_ = version;
+    return true;
 }
 
 int64_t FrameIndex::frame_count() const {
@@ -296,10 +359,6 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
     return complete && rows == count ? table : nullptr;
 }
 
-bool FrameIndex::closed() const {
-    return database_->query_text("SELECT value FROM store WHERE key = 'state'") == "closed";
-}
-
 bool FrameIndex::has_extra_data() const {
     return database_->query_int64("SELECT 1 FROM extra_data LIMIT 1").has_value();
 }
@@ -313,6 +372,43 @@ void FrameIndex::visit_extra_data(int64_t first, int64_t last,
     while (select.step()) {
         if (!visit({select.column_int64(0), select.column_text(1)})) return;
     }
+}
+
+std::optional<uint32_t> FrameIndex::checksum(int64_t index) const {
+    std::optional<Statement>& select = statements_->checksum;
+    if (!select) select = database_->prepare("SELECT checksum FROM frames WHERE frame_index = ?1");
+    select->reset();
+    select->bind(1, index);
+    std::optional<uint32_t> checksum;
+    if (select->step() && !select->is_null(0)) checksum = static_cast<uint32_t>(select->column_int64(0));
+    select->reset();
+    return checksum;
+}
+
+std::optional<uint64_t> FrameIndex::byte_size(int64_t index) const {
+    std::optional<Statement>& select = statements_->size;
+    if (!select) select = database_->prepare("SELECT byte_size FROM frames WHERE frame_index = ?1");
+    select->reset();
+    select->bind(1, index);
+    std::optional<uint64_t> size;
+    if (select->step() && !select->is_null(0) && select->column_int64(0) >= 0)
+        size = static_cast<uint64_t>(select->column_int64(0));
+    select->reset();
+    return size;
+}
+
+void FrameIndex::visit_events(const std::function<bool(const EventRow&)>& visit) const {
+    if (!has_events(*database_)) return;
+    Statement select = database_->prepare("SELECT time, kind, frame_index, data FROM events ORDER BY event_id");
+    while (select.step()) {
+        EventRow event{select.column_double(0), select.column_text(1), std::nullopt, select.column_text(3)};
+        if (!select.is_null(2)) event.frame_index = select.column_int64(2);
+        if (!visit(event)) return;
+    }
+}
+
+int64_t FrameIndex::event_count() const {
+    return has_events(*database_) ? database_->query_int64("SELECT COUNT(*) FROM events").value_or(0) : 0;
 }
 
 void FrameIndex::save_summary(const ChunkRow& chunk) {
@@ -375,6 +471,8 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
                 .bind(8, packet->pts);
             if (frame.stored.decode_position != frame.stored.position) insert.bind(9, frame.stored.decode_position);
             if (packet->checksum) insert.bind(10, int64_t{*packet->checksum});
+        } else if (frame.stored.checksum) {
+            insert.bind(6, static_cast<int64_t>(frame.stored.bytes)).bind(10, int64_t{*frame.stored.checksum});
         }
         insert.run();
         if (chunk.frame_count == 0) {
@@ -404,22 +502,67 @@ void FrameIndex::set_stream(const VideoStream& stream) {
     save_summary(chunks_.back());
 }
 
-void FrameIndex::close_chunk(int64_t number) {
+void FrameIndex::set_chunk_state(int64_t number, bool closed) {
     const auto chunk =
         std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
     if (chunk == chunks_.end()) return;
-    chunk->closed = true;
+    chunk->closed = closed;
+    save_summary(*chunk);
+}
+
+void FrameIndex::close_chunk(int64_t number) {
+    set_chunk_state(number, true);
+}
+
+void FrameIndex::reopen_chunk(int64_t number) {
+    set_chunk_state(number, false);
+}
+
+void FrameIndex::replace_packets(int64_t number, const PacketTable& table) {
+    const auto chunk =
+        std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
+    if (chunk == chunks_.end() || chunk->frame_count != table.frame_count() ||
+        table.packets.size() != table.display_order.size()) {
+        throw Error(ErrorCode::invalid_argument, {database_->path(), number, {}},
+                    "the packets are not those of the chunk");
+    }
+    Statement update = database_->prepare(
+        "UPDATE frames SET byte_offset = ?2, byte_size = ?3, packet_flags = ?4, packet_pts = ?5, decode_position = ?6, "
+        "checksum = COALESCE(checksum, ?7) WHERE frame_index = ?1");
+    chunk->media_bytes = 0;
+    for (int64_t position = 0; position < chunk->frame_count; ++position) {
+        const Packet& packet = table.packet_of(position);
+        const int64_t place = table.display_order[static_cast<size_t>(position)];
+        update.bind(1, chunk->first_index + position);
+        update.bind(2, static_cast<int64_t>(packet.offset)).bind(3, int64_t{packet.size});
+        update.bind(4, (packet.key ? kKeyFlag : 0) | (packet.disposable ? kDisposableFlag : 0)).bind(5, packet.pts);
+        if (place != position) update.bind(6, place);
+        if (packet.checksum) update.bind(7, int64_t{*packet.checksum});
+        update.run();
+        chunk->media_bytes += packet.size;
+    }
+    chunk->stream = table.stream;
     save_summary(*chunk);
 }
 
 void FrameIndex::set_closed(bool closed) {
     database_->prepare("UPDATE store SET value = ?1 WHERE key = 'state'").bind(1, closed ? "closed" : "open").run();
+    closed_ = closed;
 }
 
 void FrameIndex::add_extra_data(int64_t frame_index, const std::string& data) {
     if (!statements_->extra)
         statements_->extra = database_->prepare("INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
     statements_->extra->bind(1, frame_index).bind(2, data).run();
+}
+
+void FrameIndex::add_event(const EventRow& event) {
+    std::optional<Statement>& insert = statements_->event;
+    if (!insert)
+        insert = database_->prepare("INSERT INTO events (time, kind, frame_index, data) VALUES (?1, ?2, ?3, ?4)");
+    insert->bind(1, event.time).bind(2, event.kind).bind(4, event.data);
+    if (event.frame_index) insert->bind(3, *event.frame_index);
+    insert->run();
 }
 
 void FrameIndex::renumber(std::span<const int64_t> numbers) {
@@ -444,7 +587,7 @@ void FrameIndex::use_write_ahead_log(bool on) {
     // The statements of this connection must be at rest for the switch back.
     statements_->row.reset();
     if (on) {
-        database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+        database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
         return;
     }
     database_->execute("PRAGMA busy_timeout = 0");

@@ -22,6 +22,8 @@ public:
     static std::filesystem::path metadata(const std::filesystem::path& folder) { return folder / "metadata.yaml"; }
     static std::filesystem::path index(const std::filesystem::path& folder) { return folder / "index.sqlite"; }
     static std::filesystem::path lock(const std::filesystem::path& folder) { return folder / ".lock"; }
+    /// Disk space held back while the store is written.
+    static std::filesystem::path reserve(const std::filesystem::path& folder) { return folder / ".reserve"; }
     /// "000042"
     static std::string chunk_name(int64_t chunk);
 

@@ -1,6 +1,7 @@
 #include "store/maintenance.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -112,9 +113,14 @@ void write_renumbered(ExtraDataToRenumber& file, const std::vector<int64_t>& num
 
 IndexResult build_index(const std::filesystem::path& store, const ChunkProgress& progress) {
     const std::filesystem::path folder = store_folder(store);
+    read_metadata(folder);  // what is no store gets no lock file
+    return build_index(folder, StoreLock(folder), progress);
+}
+
+IndexResult build_index(const std::filesystem::path& store, const StoreLock&, const ChunkProgress& progress) {
+    const std::filesystem::path folder = store_folder(store);
     const StoreMetadata metadata = read_metadata(folder);
     const StoreLayout layout(folder, metadata.kind, metadata.extension);
-    const StoreLock lock(folder);
     const std::filesystem::path path = StoreLayout::index(folder);
     const std::filesystem::path fresh = beside(path, ".tmp");
     remove_database(fresh);
@@ -133,6 +139,18 @@ IndexResult build_index(const std::filesystem::path& store, const ChunkProgress&
                 records.push_back(std::move(record));
         }
         for (const ExtraRecord& record : records) index->add_extra_data(record.frame_index, record.data.dump());
+        std::set<int64_t> known_synthetic;
+        if (earlier) {
+            for (const EventRow& event : events_of(*earlier, *index)) {
+                if (const auto chunk = synthetic_chunk_of(event)) known_synthetic.insert(*chunk);
+                index->add_event(event);
+            }
+        }
+        for (const int64_t number : filled.synthetic) {
+            const ChunkRow& chunk = *index->find_chunk(number);
+            if (!known_synthetic.contains(number))
+                index->add_event(synthetic_event(number, chunk.frame_count, chunk.first_index + chunk.frame_count));
+        }
         index->set_closed(filled.chunks_unfinished == 0);
         result.chunks_left_out = filled.chunks_left_out;
         result.chunks_without_media = filled.chunks_without_media;

@@ -25,6 +25,10 @@ struct IndexResult {
 /// a writer has the store.
 IndexResult build_index(const std::filesystem::path& store, const ChunkProgress& progress = {});
 
+class StoreLock;
+/// The same for a caller that holds the store's lock.
+IndexResult build_index(const std::filesystem::path& store, const StoreLock& lock, const ChunkProgress& progress = {});
+
 struct RenumberResult {
     int64_t zero_index = 0;  ///< frame_index of the frame with number 0
     int64_t frames_changed = 0;

@@ -17,6 +17,7 @@ namespace reelstore {
 namespace {
 
 constexpr int kStoreVersion = 2;
+constexpr const char* kWriter = "reelstore";
 constexpr const char* kStoreKey = "__store";
 constexpr const char* kFolderClass = "DirectoryImgStore";
 constexpr const char* kVideoClass = "VideoImgStore";
@@ -245,6 +246,7 @@ StoreMetadata read_metadata(const std::filesystem::path& folder) {
         }
     }
     if (keys.find("uuid")) metadata.uuid = keys.text("uuid");
+    if (keys.find("writer")) metadata.writer = keys.text("writer");
     read_creation(keys, folder, metadata);
     return metadata;
 }
@@ -264,6 +266,7 @@ std::string metadata_text(const StoreMetadata& metadata) {
     store["created_utc"] = utc_text(metadata.created);
     store["timezone_local"] = metadata.time_zone;
     store["uuid"] = metadata.uuid;
+    store["writer"] = kWriter;
     Json document = Json::object();
     document[kStoreKey] = std::move(store);
     for (const auto& [key, value] : metadata.user.items()) document[key] = value;

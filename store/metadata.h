@@ -25,6 +25,7 @@ struct StoreMetadata {
     double created = 0;                 ///< seconds since the Unix epoch
     std::string time_zone;              ///< IANA name
     std::string uuid;                   ///< 32 hex digits; empty in old stores
+    std::string writer;                 ///< program that made the store; empty for those that do not say (imgstore)
     Json user = Json::object();         ///< the user's own keys
     std::vector<std::string> warnings;  ///< what was missing or corrected, one sentence each
 };

@@ -5,6 +5,7 @@
 #include "codecs/camera.h"
 #include "store/file_recording.h"
 #include "store/layout.h"
+#include "store/store_lock.h"
 #include "store/store_reader.h"
 
 namespace reelstore {
@@ -28,6 +29,7 @@ std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOpti
         return open_file_source(name, options);
     } catch (const Error& error) {
         if (kind != FileKind::folder || error.code() != ErrorCode::unsupported) throw;
+        if (StoreLock::held(name)) throw not_begun(name);
         throw Error(ErrorCode::not_a_store, {name, {}, {}},
                     "this folder holds neither a store (there is no metadata.yaml in it) nor images");
     }

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <set>
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file_system.h"
 #include "store/extra_data_file.h"
@@ -37,6 +40,16 @@ std::optional<ChunkSidecar> readable_sidecar(const StoreLayout& layout, int64_t 
     return std::nullopt;
 }
 
+/// Sizes and checksums of image files as an earlier index has them.
+void take_over_files(const FrameIndex& earlier, const ChunkRow& chunk, std::vector<NewFrame>& frames) {
+    const size_t count = std::min(frames.size(), static_cast<size_t>(chunk.frame_count));
+    for (size_t i = 0; i < count; ++i) {
+        const int64_t index = chunk.first_index + static_cast<int64_t>(i);
+        frames[i].stored.checksum = earlier.checksum(index);
+        frames[i].stored.bytes = earlier.byte_size(index).value_or(0);
+    }
+}
+
 /// Appends a chunk as another index has it.
 void copy_chunk(const FrameIndex& from, const ChunkRow& chunk, FrameIndex& to) {
     ChunkSidecar rows;
@@ -48,10 +61,25 @@ void copy_chunk(const FrameIndex& from, const ChunkRow& chunk, FrameIndex& to) {
     const std::shared_ptr<const PacketTable> table = from.packet_table(chunk.chunk);
     to.add_chunk(chunk.chunk, chunk.closed);
     if (table) to.set_stream(table->stream);
-    to.add_frames(new_frames(rows, table.get()));
+    std::vector<NewFrame> frames = new_frames(rows, table.get());
+    if (!table) take_over_files(from, chunk, frames);
+    to.add_frames(frames);
 }
 
 }  // namespace
+
+std::unique_ptr<FrameIndex> open_index_to_read(const std::filesystem::path& folder, const StoreMetadata& metadata) {
+    const std::filesystem::path path = StoreLayout::index(folder);
+    try {
+        return FrameIndex::open(path, metadata.uuid);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::io) throw;
+        std::filesystem::path log = path;
+        log += "-wal";
+        const bool has_log = file_system().status(log).size > 0;
+        return FrameIndex::open(path, metadata.uuid, has_log ? Database::Mode::unlocked : Database::Mode::immutable);
+    }
+}
 
 bool recordable(const PacketTable& table, size_t frames) {
     return table.contiguous && table.packets.size() == frames && table.display_order.size() == frames;
@@ -73,6 +101,50 @@ std::vector<NewFrame> new_frames(const ChunkSidecar& sidecar, const PacketTable*
         }
     }
     return frames;
+}
+
+ChunkSidecar sidecar_of(const FrameIndex& index, int64_t chunk) {
+    const ChunkRow* row = index.find_chunk(chunk);
+    if (!row) throw Error(ErrorCode::not_found, {index.database().path(), chunk, {}}, "the index has no such chunk");
+    ChunkSidecar sidecar;
+    index.visit_rows(row->first_index, row->first_index + row->frame_count, [&](const FrameRow& frame) {
+        sidecar.numbers.push_back(frame.number);
+        sidecar.times.push_back(frame.time);
+        return true;
+    });
+    return sidecar;
+}
+
+std::string extra_data_text(const ChunkSidecar& frames, int64_t first_index, std::span<const ExtraDataRow> records) {
+    ExtraDataText text;
+    for (const ExtraDataRow& record : records) {
+        const auto position = static_cast<size_t>(record.frame_index - first_index);
+        Json data = Json::parse(record.data, nullptr, false);
+        // What a damaged index holds for a record is nobody's data.
+        if (!data.is_object() || position >= frames.numbers.size()) continue;
+        text.add(data, frames.times[position], frames.numbers[position], record.frame_index);
+    }
+    return text.empty() ? std::string() : text.finish();
+}
+
+void write_extra_data_file(const FrameIndex& index, const StoreLayout& layout, int64_t chunk) {
+    const ChunkSidecar frames = sidecar_of(index, chunk);
+    const int64_t first = index.find_chunk(chunk)->first_index;
+    ExtraDataText text;
+    index.visit_extra_data(first, first + static_cast<int64_t>(frames.numbers.size()), [&](const ExtraDataRow& row) {
+        const auto position = static_cast<size_t>(row.frame_index - first);
+        const Json data = Json::parse(row.data, nullptr, false);
+        // What a damaged index holds for a record is nobody's data.
+        if (data.is_object()) text.add(data, frames.times[position], frames.numbers[position], row.frame_index);
+        return true;
+    });
+    if (!text.empty()) write_file_atomically(layout.extra_data(chunk), text.finish());
+}
+
+void complete_chunk_files(const FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
+                          int64_t chunk) {
+    write_extra_data_file(index, layout, chunk);
+    write_chunk_sidecar(layout, chunk, metadata, sidecar_of(index, chunk));
 }
 
 FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
@@ -117,7 +189,11 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
         }
         index.add_chunk(chunk.number, true);
         if (table && recordable(*table, sidecar->numbers.size())) index.set_stream(table->stream);
-        index.add_frames(new_frames(*sidecar, table));
+        std::vector<NewFrame> frames = new_frames(*sidecar, table);
+        const ChunkRow* earlier = options.earlier ? options.earlier->find_chunk(chunk.number) : nullptr;
+        if (earlier && layout.kind() == ChunkKind::folder) take_over_files(*options.earlier, *earlier, frames);
+        index.add_frames(frames);
+        if (sidecar->synthetic) result.synthetic.push_back(chunk.number);
     }
     if (progress) progress(static_cast<int64_t>(chunks.size()), static_cast<int64_t>(chunks.size()));
     return result;
@@ -141,6 +217,26 @@ std::optional<int64_t> whole_number(const Json& record, const char* key) {
 }
 
 }  // namespace
+
+bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
+                           const std::vector<StoreLayout::Chunk>& on_disk) {
+    if (index.closed()) return false;
+    std::map<int64_t, int64_t> unfinished;
+    std::set<int64_t> complete;
+    for (const ChunkRow& row : index.chunks()) {
+        if (row.closed) {
+            complete.insert(row.chunk);
+        } else {
+            unfinished[row.chunk] = row.frame_count;
+        }
+    }
+    return std::any_of(on_disk.begin(), on_disk.end(), [&](const StoreLayout::Chunk& chunk) {
+        if (!chunk.has_sidecar || complete.contains(chunk.number)) return false;
+        std::string problem;
+        const std::optional<ChunkSidecar> sidecar = readable_sidecar(layout, chunk.number, problem);
+        return sidecar && static_cast<int64_t>(sidecar->numbers.size()) > unfinished[chunk.number];
+    });
+}
 
 std::optional<int64_t> frame_of_record(const FrameIndex& index, const Json& record) {
     const std::optional<int64_t> number = whole_number(record, "frame_number");
@@ -188,6 +284,35 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
     std::stable_sort(records.begin(), records.end(),
                      [](const ExtraRecord& a, const ExtraRecord& b) { return a.frame_index < b.frame_index; });
     return records;
+}
+
+EventRow synthetic_event(int64_t chunk, int64_t frames, int64_t next_index) {
+    const Json data = {{"action", "salvage"}, {"chunk", chunk}, {"frames", frames}, {"times", "synthetic"}};
+    return {now_utc(), "repaired", next_index, data.dump()};
+}
+
+std::optional<int64_t> synthetic_chunk_of(const EventRow& event) {
+    if (event.kind != "repaired") return std::nullopt;
+    const Json data = Json::parse(event.data, nullptr, false);
+    if (!data.is_object() || data.value("times", Json()) != "synthetic") return std::nullopt;
+    return whole_number(data, "chunk");
+}
+
+std::vector<EventRow> events_of(const FrameIndex& earlier, const FrameIndex& index) {
+    std::vector<EventRow> events;
+    earlier.visit_events([&](EventRow event) {
+        if (event.frame_index) {
+            // It may stand behind the last frame of all, where no row is.
+            const int64_t before = std::max<int64_t>(0, *event.frame_index - 1);
+            const std::optional<FrameRow> row = earlier.row(before);
+            const ChunkRow* chunk = row ? index.find_chunk(row->chunk) : nullptr;
+            event.frame_index =
+                chunk ? std::optional(chunk->first_index + row->position + *event.frame_index - before) : std::nullopt;
+        }
+        events.push_back(std::move(event));
+        return true;
+    });
+    return events;
 }
 
 std::vector<ExtraRecord> extra_data_only_in(const FrameIndex& earlier, const FrameIndex& index,

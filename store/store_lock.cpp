@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -29,14 +31,31 @@ std::string describe_holder(const std::filesystem::path& path) {
     }
 }
 
+/// StoreLock::held() elsewhere has the lock for some microseconds, which is not to keep a writer out.
+constexpr int kTries = 5;
+constexpr std::chrono::milliseconds kBetweenTries{10};
+
 }  // namespace
 
 StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::lock(folder)) {
     lock_ = file_system().try_lock(path_, holder_text());
+    for (int tries = 1; !lock_ && tries < kTries; ++tries) {
+        std::this_thread::sleep_for(kBetweenTries);
+        lock_ = file_system().try_lock(path_, holder_text());
+    }
     if (!lock_) {
         throw Error(ErrorCode::locked, {folder.string(), {}, {}},
                     "the store is being written by " + describe_holder(path_) + "; wait until it has finished");
     }
+}
+
+bool StoreLock::held(const std::filesystem::path& folder) {
+    return file_system().is_locked(StoreLayout::lock(folder));
+}
+
+Error not_begun(const std::filesystem::path& folder) {
+    return Error(ErrorCode::not_a_store, {folder.string(), {}, {}},
+                 "no store yet: a recording is about to begin here; try again when its first frame has come");
 }
 
 StoreLock::~StoreLock() {

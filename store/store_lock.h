@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/error.h"
 #include "base/file_system.h"
 
 namespace reelstore {
@@ -14,6 +15,9 @@ public:
     /// Throws Error(locked) naming the holder when another process has it.
     explicit StoreLock(const std::filesystem::path& folder);
     ~StoreLock();
+    /// Whether somebody writes to the store in this folder. Needs no right to write; throws Error(io) when that cannot
+    /// be found out.
+    static bool held(const std::filesystem::path& folder);
     StoreLock(const StoreLock&) = delete;
     StoreLock& operator=(const StoreLock&) = delete;
 
@@ -21,5 +25,8 @@ private:
     std::filesystem::path path_;
     std::unique_ptr<FileLock> lock_;
 };
+
+/// Error(not_a_store) for a folder that a writer has, and in which there is no metadata.yaml yet.
+Error not_begun(const std::filesystem::path& folder);
 
 }  // namespace reelstore

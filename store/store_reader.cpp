@@ -1,15 +1,18 @@
 #include "store/store_reader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <deque>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/median.h"
@@ -19,6 +22,7 @@
 #include "store/extra_data_file.h"
 #include "store/layout.h"
 #include "store/store_contents.h"
+#include "store/store_lock.h"
 
 namespace reelstore {
 
@@ -30,6 +34,60 @@ constexpr size_t kOpenChunks = 4;
 constexpr size_t kLearnedChunks = 16;
 /// Rows taken from the index at once.
 constexpr int64_t kBlockFrames = 4096;
+/// Frames at the beginning from which the frame rate is told.
+constexpr int64_t kFrameRateFrames = 10000;
+/// How long a writer may take over steps in which its index cannot be opened, and how often that is tried.
+constexpr double kPatienceSeconds = 5;
+constexpr std::chrono::milliseconds kBetweenTries{20};
+
+bool held_by_writer(const std::filesystem::path& folder) {
+    try {
+        return StoreLock::held(folder);
+    } catch (const Error&) {
+        return false;
+    }
+}
+
+std::filesystem::path existing_folder(const std::filesystem::path& path) {
+    try {
+        return store_folder(path);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_a_store || !held_by_writer(path)) throw;
+        throw not_begun(path);
+    }
+}
+
+/// What tells whether files that were opened without any lock have changed since.
+struct IndexFiles {
+    explicit IndexFiles(const std::filesystem::path& index) {
+        std::filesystem::path log_path = index;
+        log_path += "-wal";
+        const FileStatus log = file_system().status(log_path);
+        const FileStatus main = file_system().status(index);
+        size = main.size;
+        modified = main.modified;
+        log_size = log.size;
+        log_modified = log.modified;
+    }
+    bool operator==(const IndexFiles&) const = default;
+
+    uint64_t size = 0;
+    double modified = 0;
+    uint64_t log_size = 0;
+    double log_modified = 0;
+};
+
+/// Whether `later` has every frame of `earlier` at the same index, judged by the last.
+bool goes_on(const FrameIndex& earlier, const FrameIndex& later) {
+    const int64_t count = earlier.frame_count();
+    if (later.frame_count() < count) return false;
+    if (count == 0) return true;
+    const std::optional<FrameRow> old_row = earlier.row(count - 1);
+    const std::optional<FrameRow> new_row = later.row(count - 1);
+    const bool same_time = old_row->time == new_row->time || (std::isnan(old_row->time) && std::isnan(new_row->time));
+    return same_time && old_row->number == new_row->number && old_row->chunk == new_row->chunk &&
+           old_row->position == new_row->position;
+}
 
 }  // namespace
 
@@ -37,7 +95,7 @@ constexpr int64_t kBlockFrames = 4096;
 /// time.
 struct StoreReader::Opened {
     Opened(const std::filesystem::path& path, const StoreReaderOptions& options)
-        : folder(store_folder(path)),
+        : folder(existing_folder(path)),
           metadata(read_metadata(folder)),
           layout(folder, metadata.kind, metadata.extension),
           format(reading_format(metadata)),
@@ -53,9 +111,15 @@ struct StoreReader::Opened {
         const std::filesystem::path path = StoreLayout::index(folder);
         if (file_system().status(path).kind == FileKind::file) {
             try {
-                index = open_database(path);
-                indexed = true;
-                return;
+                index = open_database(path, read_without_locks);
+                if (!behind_its_chunks(path)) {
+                    indexed = true;
+                    return;
+                }
+                warnings.push_back(fmt::format(
+                    "{}: lacks the frames of complete chunks, perhaps because index.sqlite-wal was left behind; read "
+                    "from the chunks instead (`store index` makes a new one)",
+                    path.string()));
             } catch (const Error& error) {
                 // A locked or unreadable index may hold frames that nothing else has; a damaged or foreign one does
                 // not.
@@ -64,32 +128,103 @@ struct StoreReader::Opened {
                     fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
             }
         }
+        const std::unique_ptr<FrameIndex> earlier = std::move(index);
         index = FrameIndex::create_in_memory(folder, metadata.uuid);
         Transaction transaction(index->database());
-        const FillResult filled = fill_index(*index, layout, metadata, warnings);
+        const FillResult filled = fill_index(*index, layout, metadata, warnings, {.earlier = earlier.get()});
         incomplete = filled.chunks_left_out > 0 || filled.chunks_without_media > 0;
         transaction.commit();
     }
 
-    std::unique_ptr<FrameIndex> open_database(const std::filesystem::path& path) const {
-        try {
-            return FrameIndex::open(path, metadata.uuid);
-        } catch (const Error& error) {
-            // A database left in write-ahead mode wants to make a file beside itself, which read-only media refuse;
-            // with nothing in its log it can be read as it is.
-            std::filesystem::path log = path;
-            log += "-wal";
-            if (error.code() != ErrorCode::io || file_system().status(log).size > 0) throw;
-            return FrameIndex::open(path, metadata.uuid, Database::Mode::immutable);
+    bool behind_its_chunks(const std::filesystem::path& path) {
+        if (index->closed()) return false;
+        const std::vector<StoreLayout::Chunk> on_disk = layout.chunks();
+        if (!lacks_complete_chunks(*index, layout, on_disk)) return false;
+        // Perhaps a writer has completed a chunk meanwhile.
+        index = open_database(path, read_without_locks);
+        return lacks_complete_chunks(*index, layout, on_disk);
+    }
+
+    /// `without_locks` is set when the files cannot be opened in a way that shows others' commits.
+    std::unique_ptr<FrameIndex> open_database(const std::filesystem::path& path,
+                                              std::optional<IndexFiles>& without_locks) const {
+        const double give_up = now_monotonic() + kPatienceSeconds;
+        for (;;) {
+            try {
+                auto opened = FrameIndex::open(path, metadata.uuid);
+                without_locks.reset();
+                return opened;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::io && error.code() != ErrorCode::locked) throw;
+                // A writer that begins or ends just now has it for itself for some moments.
+                const bool may_pass = held_by_writer(folder) && now_monotonic() < give_up;
+                if (!may_pass && error.code() == ErrorCode::locked) throw;
+                if (!may_pass) break;
+            }
+            std::this_thread::sleep_for(kBetweenTries);
         }
+        // A database left in write-ahead mode wants to make files beside itself, which read-only media and folders of
+        // others refuse.
+        const IndexFiles files(path);
+        const auto mode = files.log_size > 0 ? Database::Mode::unlocked : Database::Mode::immutable;
+        auto opened = FrameIndex::open(path, metadata.uuid, mode);
+        without_locks = files;
+        return opened;
+    }
+
+    bool refresh() {
+        const std::lock_guard lock(index_mutex);
+        if (!indexed) return false;
+        bool changed = false;
+        try {
+            changed = reopen_if_replaced();
+            changed = index->refresh() || changed;
+            if (changed && rate_frames < kFrameRateFrames && index->frame_count() > 2 * rate_frames) learn_frame_rate();
+        } catch (const Error& error) {
+            // Whoever has it will have let go of it at the next call.
+            if (error.code() != ErrorCode::locked) throw;
+        }
+        return changed;
+    }
+
+    bool reopen_if_replaced() {
+        const std::filesystem::path path = StoreLayout::index(folder);
+        if (!read_without_locks && !index->replaced()) return false;
+        const IndexFiles files(path);
+        if (files == read_without_locks || files == refused) return false;
+        try {
+            std::optional<IndexFiles> without_locks;
+            std::unique_ptr<FrameIndex> fresh = open_database(path, without_locks);
+            if (goes_on(*index, *fresh)) {
+                index = std::move(fresh);
+                read_without_locks = without_locks;
+                return true;
+            }
+            refused = files;
+        } catch (const Error& error) {
+            // Perhaps it is being replaced at this moment. What was opened goes on to give what it has.
+            if (error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported) refused = files;
+        }
+        return false;
+    }
+
+    void learn_frame_rate() {
+        rate = frame_rate_of(*index);
+        rate_frames = index->frame_count();
+    }
+
+    /// What changes while the store grows.
+    void update(SourceInfo& current) const {
+        const std::lock_guard lock(index_mutex);
+        current.frame_count = index->frame_count();
+        current.frame_rate = rate;
     }
 
     void fill_info() {
+        learn_frame_rate();
         info.name = folder.string();
         info.format = metadata.format;
         info.image_type = image_type;
-        info.frame_count = index->frame_count();
-        info.frame_rate = frame_rate();
         info.has_numbers = true;
         info.has_times = true;
         info.times_are_absolute = true;
@@ -107,7 +242,8 @@ struct StoreReader::Opened {
     std::shared_ptr<const PacketTable> packets(int64_t chunk, std::optional<int64_t> position) const {
         {
             const std::lock_guard lock(learned_mutex);
-            if (const auto found = learned.find(chunk); found != learned.end()) return found->second;
+            const auto found = learned.find(chunk);
+            if (found != learned.end() && (!position || *position < found->second->frame_count())) return found->second;
         }
         return ask_index([&](const FrameIndex& table) { return table.packet_table(chunk, position); });
     }
@@ -135,22 +271,22 @@ struct StoreReader::Opened {
     }
 
     std::optional<double> frame_rate() const {
-        if (const auto rate = motif_frame_rate(metadata.user, false)) return rate;
-        std::vector<double> intervals = ask_index([](const FrameIndex& table) {
-            std::vector<double> found;
-            if (table.chunks().empty()) return found;
-            const ChunkRow& first = table.chunks().front();
-            std::optional<double> previous;
-            constexpr int64_t kMaxFrames = 10000;
-            table.visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kMaxFrames),
-                             [&](const FrameRow& row) {
-                                 if (previous && std::isfinite(row.time - *previous))
-                                     found.push_back(row.time - *previous);
-                                 previous = row.time;
-                                 return true;
-                             });
-            return found;
-        });
+        return ask_index([this](const FrameIndex& table) { return frame_rate_of(table); });
+    }
+
+    std::optional<double> frame_rate_of(const FrameIndex& table) const {
+        if (const auto set_rate = motif_frame_rate(metadata.user, false)) return set_rate;
+        if (table.chunks().empty()) return std::nullopt;
+        std::vector<double> intervals;
+        const ChunkRow& first = table.chunks().front();
+        std::optional<double> previous;
+        table.visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kFrameRateFrames),
+                         [&](const FrameRow& row) {
+                             if (previous && std::isfinite(row.time - *previous))
+                                 intervals.push_back(row.time - *previous);
+                             previous = row.time;
+                             return true;
+                         });
         if (intervals.empty()) return std::nullopt;
         const double interval = median(std::move(intervals));
         return interval > 0 ? std::optional(1 / interval) : std::nullopt;
@@ -163,8 +299,8 @@ struct StoreReader::Opened {
     const Encoding* encoding;
     ImageType image_type;
     bool indexed = false;  // the index is the store's own, not made from the sidecars
-    SourceInfo info;
     // As of the opening.
+    SourceInfo info;
     std::vector<std::string> warnings;
     bool incomplete = false;
 
@@ -175,18 +311,25 @@ private:
     mutable std::vector<std::string> late_warnings;
     mutable std::mutex index_mutex;
     std::unique_ptr<FrameIndex> index;
+    std::optional<IndexFiles> read_without_locks;  // what was opened so; then others' commits are not seen
+    std::optional<IndexFiles> refused;             // what has replaced the index and does not go on from it
+    std::optional<double> rate;                    // frames a second
+    int64_t rate_frames = 0;                       // among which it was looked for
 };
 
 struct StoreReader::Impl {
-    Impl(StoreReader& reader, std::shared_ptr<const Opened> opened_store, const StoreReaderOptions& reader_options)
+    Impl(StoreReader& reader, std::shared_ptr<Opened> opened_store, const StoreReaderOptions& reader_options)
         : opened(std::move(opened_store)),
           options(reader_options),
+          info(opened->info),
           warnings(opened->warnings),
           incomplete(opened->incomplete),
           sequential(reader, {.threads = options.threads}),
           parallel(reader, options.threads) {}
 
-    ChunkReader& chunk_reader(int64_t chunk) {
+    /// Of the chunk with this frame.
+    ChunkReader& chunk_reader(const FrameRow& row) {
+        const int64_t chunk = row.chunk;
         if (!readers.empty() && readers.front().first == chunk) return *readers.front().second;
         if (!readers.empty()) readers.front().second->drop_cache();
         const auto found =
@@ -200,20 +343,31 @@ struct StoreReader::Impl {
             closed_counters += readers.back().second->counters();
             readers.pop_back();
         }
+        if (opened->metadata.stored_type.empty()) {
+            throw Error(ErrorCode::unsupported,
+                        "the store had no frames yet when it was opened, so their type is not known; open it again");
+        }
         auto reader = opened->format->open(
             opened->layout.media(chunk), opened->metadata.stored_type,
             {.packets = [this, chunk](std::optional<int64_t> position) { return opened->packets(chunk, position); },
              .decoders = decoders,
              .scanned = [this, chunk](std::shared_ptr<const PacketTable> table,
                                       bool replaced) { opened->learn_packets(chunk, std::move(table), replaced); },
+             .checksum = opened->indexed ? checksums_from(row.index - row.position) : nullptr,
              .cache_bytes = options.cache_bytes});
         readers.emplace_front(chunk, std::move(reader));
         return *readers.front().second;
     }
 
+    std::function<std::optional<uint32_t>(int64_t)> checksums_from(int64_t first_index) const {
+        return [this, first_index](int64_t position) {
+            return opened->ask_index([&](const FrameIndex& table) { return table.checksum(first_index + position); });
+        };
+    }
+
     Frame read(const FrameRow& row) {
         try {
-            ChunkReader& reader = chunk_reader(row.chunk);
+            ChunkReader& reader = chunk_reader(row);
             if (row.chunk != last_chunk) reader.set_last_position(last_index - row.index + row.position);
             last_chunk = row.chunk;
             last_index = row.index;
@@ -251,8 +405,9 @@ struct StoreReader::Impl {
         return *extra_data;
     }
 
-    std::shared_ptr<const Opened> opened;
+    std::shared_ptr<Opened> opened;
     StoreReaderOptions options;
+    SourceInfo info;
     std::shared_ptr<DecoderPool> decoders = std::make_shared<DecoderPool>();
     std::list<std::pair<int64_t, std::unique_ptr<ChunkReader>>> readers;  // the latest first
     size_t late_warnings_taken = 0;
@@ -268,7 +423,7 @@ struct StoreReader::Impl {
 };
 
 StoreReader::StoreReader(const std::filesystem::path& path, const StoreReaderOptions& options)
-    : impl_(std::make_unique<Impl>(*this, std::make_shared<const Opened>(path, options), options)) {}
+    : impl_(std::make_unique<Impl>(*this, std::make_shared<Opened>(path, options), options)) {}
 
 StoreReader::StoreReader(const StoreReader& other)
     : impl_(std::make_unique<Impl>(*this, other.impl_->opened, other.impl_->options)) {}
@@ -315,7 +470,7 @@ int StoreReader::threads() const {
 int64_t StoreReader::entry_of(int64_t index) {
     if (impl_->opened->metadata.kind == ChunkKind::folder) return index;
     const FrameRow row = impl_->row(index);
-    return row.index - row.position + impl_->chunk_reader(row.chunk).entry_position(row.position);
+    return row.index - row.position + impl_->chunk_reader(row).entry_position(row.position);
 }
 
 void StoreReader::will_read(std::span<const int64_t> indices) {
@@ -323,11 +478,15 @@ void StoreReader::will_read(std::span<const int64_t> indices) {
     const FrameRow first = impl_->row(indices.front());
     std::vector<int64_t> positions(indices.begin(), indices.end());
     for (int64_t& position : positions) position -= first.index - first.position;
-    impl_->chunk_reader(first.chunk).will_read(positions);
+    impl_->chunk_reader(first).will_read(positions);
 }
 
 int64_t StoreReader::frame_count() const {
     return impl_->opened->ask_index([](const FrameIndex& index) { return index.frame_count(); });
+}
+
+bool StoreReader::refresh() {
+    return impl_->opened->refresh();
 }
 
 std::optional<FrameRow> StoreReader::row(int64_t index) const {
@@ -425,6 +584,23 @@ void StoreReader::visit_extra_data(int64_t first, int64_t last,
     }
 }
 
+void StoreReader::visit_events(const std::function<bool(const EventRow&)>& visit) const {
+    std::vector<EventRow> events;
+    impl_->opened->ask_index([&](const FrameIndex& index) {
+        index.visit_events([&](const EventRow& event) {
+            events.push_back(event);
+            return true;
+        });
+    });
+    for (const EventRow& event : events) {
+        if (!visit(event)) return;
+    }
+}
+
+int64_t StoreReader::event_count() const {
+    return impl_->opened->ask_index([](const FrameIndex& index) { return index.event_count(); });
+}
+
 std::optional<double> StoreReader::extra_data_sample_rate() const {
     std::optional<double> rate;
     for (const int64_t chunk : chunks()) {
@@ -458,8 +634,12 @@ std::optional<double> StoreReader::frame_rate(bool hardware_only) const {
     return impl_->opened->frame_rate();
 }
 
+bool StoreReader::has_index() const {
+    return impl_->opened->indexed;
+}
+
 bool StoreReader::closed() const {
-    if (impl_->opened->indexed) return impl_->opened->ask_index([](const FrameIndex& index) { return index.closed(); });
+    if (has_index()) return impl_->opened->ask_index([](const FrameIndex& index) { return index.closed(); });
     return file_system().status(StoreLayout::lock(impl_->opened->folder)).kind == FileKind::missing;
 }
 
@@ -514,7 +694,8 @@ DecodeCounters StoreReader::counters() const {
 }
 
 const SourceInfo& StoreReader::info() const {
-    return impl_->opened->info;
+    impl_->opened->update(impl_->info);
+    return impl_->info;
 }
 
 std::vector<Json> StoreReader::extra_data() {

@@ -28,6 +28,19 @@ struct StoreReaderOptions {
 /// what is missing or damaged there is said in warnings() and costs only the chunk concerned. Used by one thread at a
 /// time; readers are independent of each other; that goes for const members too, which share prepared statements and
 /// caches.
+///
+/// A store can be opened at any moment while it is written, by this process or another, and after its writer was
+/// killed: then it has exactly the frames committed so far, and refresh() takes over those committed since. To follow a
+/// recording to its end:
+///
+///     StoreReader store("mystore");
+///     for (;;) {
+///         while (std::optional<Frame> frame = store.next()) show(*frame);
+///         if (store.closed()) break;
+///         if (store.refresh()) continue;
+///         if (!StoreLock::held(store.folder()) && !store.refresh()) break;  // its writer is gone
+///         std::this_thread::sleep_for(std::chrono::milliseconds(100));
+///     }
 class StoreReader : public Recording {
 public:
     /// `path` is the store's folder or its metadata.yaml. Throws Error(not_found, not_a_store, corrupt, unsupported).
@@ -37,6 +50,11 @@ public:
     /// 0. Cheap: it shares the index and the facts learned at opening, and neither reader need outlive the other. May
     /// be called by the thread that uses this reader.
     std::unique_ptr<StoreReader> clone() const;
+    /// Takes over what a writer has committed since the opening or the last call, for this reader and its clones: more
+    /// frames, at the end; extra data and events; closed(). True when there was anything. What was there before does
+    /// not change, and next() continues; clones in other threads may read meanwhile. Costs some microseconds when there
+    /// is nothing new. Stores without an index of their own stay as they were opened.
+    bool refresh();
 
     // Frames. Every call throws Error naming file, chunk and frame when the frame is listed but cannot be read; all
     // other frames stay readable.
@@ -71,6 +89,10 @@ public:
     /// sets have different rates.
     std::optional<double> extra_data_sample_rate() const;
 
+    // Events (dropped frames, faults, steps of the clock, repairs; spec/format.md), in order of happening
+    void visit_events(const std::function<bool(const EventRow&)>& visit) const;
+    int64_t event_count() const;
+
     // Facts
     const StoreMetadata& metadata() const;
     /// Type of the frames that reading gives.
@@ -80,7 +102,10 @@ public:
     /// The rate the hardware was set to (see motif_frame_rate()), else one over the median interval of the first
     /// chunk's times; nothing when neither can be told.
     std::optional<double> frame_rate(bool hardware_only = false) const;
+    /// False while a writer has the store, or when one was killed; as of the opening or the last refresh().
     bool closed() const override;
+    /// True when the store has an index of its own, which shows what is being written.
+    bool has_index() const;
     bool lossless() const;
     uint64_t media_bytes() const override;
     /// What was missing, damaged or corrected so far, one sentence each.

@@ -1,10 +1,14 @@
 #include "store/store_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <exception>
+#include <limits>
+#include <mutex>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,15 +16,29 @@
 #include "codecs/encoding.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
+#include "store/finish_chunk.h"
 #include "store/frame_index.h"
 #include "store/layout.h"
+#include "store/maintenance.h"
 #include "store/metadata.h"
+#include "store/repair.h"
+#include "store/space_reserve.h"
 #include "store/store_contents.h"
 #include "store/store_lock.h"
 
 namespace reelstore {
 
 namespace {
+
+/// Room for what completes a chunk on a full disk: its container's tables, its sidecars, the index' log.
+constexpr uint64_t kReserveBytes = uint64_t{4} << 20;
+constexpr uint64_t kReserveBytesPerFrame = 64;
+constexpr int64_t kMostReservedFrames = 1000000;
+/// Images in memory at least, however large they are.
+constexpr size_t kLeastImages = 4;
+/// Clock steps recorded one by one; a clock that goes on stepping is counted.
+constexpr int64_t kMostClockSteps = 1000;
+constexpr const char* kDefaultFormat = "avc1/mp4";
 
 constexpr std::array<const char*, 3> kReservedKeys = {"frame_index", "frame_number", "frame_time"};
 
@@ -42,6 +60,10 @@ const ChunkFormat& writable_format(const std::string& name) {
     return *format;
 }
 
+std::string format_name(const StoreWriterOptions& options) {
+    return options.format.empty() ? kDefaultFormat : options.format;
+}
+
 StoreMetadata new_metadata(const StoreWriterOptions& options, const ChunkFormat& format) {
     const ChunkFormatInfo& info = format.info();
     StoreMetadata metadata;
@@ -58,30 +80,49 @@ StoreMetadata new_metadata(const StoreWriterOptions& options, const ChunkFormat&
     return metadata;
 }
 
-std::filesystem::path new_folder(const std::filesystem::path& path) {
+std::filesystem::path plain_folder(const std::filesystem::path& path) {
     std::filesystem::path folder = std::filesystem::absolute(path).lexically_normal();
-    if (!folder.has_filename()) folder = folder.parent_path();
-    if (file_system().status(folder).kind != FileKind::missing) {
-        throw Error(ErrorCode::already_exists, {path.string(), {}, {}},
-                    "there is something of this name already; choose another or remove it");
-    }
-    if (file_system().status(folder.parent_path()).kind != FileKind::folder) {
-        throw Error(ErrorCode::not_found, {folder.parent_path().string(), {}, {}},
-                    "the folder that should hold the store does not exist");
-    }
-    return folder;
+    return folder.has_filename() ? folder : folder.parent_path();
 }
 
-/// A frame that was given to the encoder and whose bytes are not in the file yet, or not in the index.
-struct Added {
-    int64_t number;
-    double time;
-};
+/// Whether the folder holds nothing but what a writer leaves that was killed before its first frame.
+bool is_unborn_store(const std::filesystem::path& folder) {
+    const std::vector<std::string> names = file_system().list(folder);
+    return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+        return name == ".lock" || name == ".reserve" || name == "metadata.yaml.tmp" || name.starts_with("index.sqlite");
+    });
+}
+
+/// The chunk that a file or folder belongs to, also one that was put aside; -1 when its name does not begin with one.
+int64_t chunk_of_name(const std::string& name) {
+    const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+    if (digits < 6 || digits > 15 || (digits < name.size() && name[digits] != '.')) return -1;
+    return std::stoll(name.substr(0, digits));
+}
+
+void remove_all_but_lock(const std::filesystem::path& folder) {
+    for (const std::string& name : file_system().list(folder)) {
+        if (name != ".lock") file_system().remove(folder / name);
+    }
+}
+
+/// The index under its own name from the moment it is whole.
+std::unique_ptr<FrameIndex> create_index(const std::filesystem::path& folder, const std::string& uuid) {
+    const std::filesystem::path path = StoreLayout::index(folder);
+    std::filesystem::path fresh = path;
+    fresh += ".tmp";
+    FrameIndex::create(fresh, uuid)->use_write_ahead_log(true);
+    file_system().rename(fresh, path);
+    file_system().sync_folder(folder);
+    auto index = FrameIndex::open(path, uuid, Database::Mode::read_write);
+    index->use_write_ahead_log(true);
+    return index;
+}
 
 }  // namespace
 
 void check_store_options(const StoreWriterOptions& options) {
-    writable_format(options.format).check_options(options.codec);
+    writable_format(format_name(options)).check_options(options.codec);
     parse_user_metadata(options.metadata);
     if (options.chunk_frames && (*options.chunk_frames < 1 || *options.chunk_frames > kMaxChunkFrames)) {
         throw invalid(fmt::format("a chunk must hold 1 to {} frames", kMaxChunkFrames));
@@ -95,84 +136,232 @@ void check_store_options(const StoreWriterOptions& options) {
         throw invalid(
             fmt::format("unknown time zone \"{}\"; give an IANA name such as Europe/Vienna", options.time_zone));
     }
-    if (!(options.commit_interval >= 0)) throw invalid("the commit interval must be 0 or more seconds");
+    if (options.commit_interval && !(*options.commit_interval >= 0))
+        throw invalid("the commit interval must be 0 or more seconds");
+    if (options.buffer_bytes == 0) throw invalid("the buffer must have some bytes");
 }
 
 struct StoreWriter::Impl {
     Impl(const std::filesystem::path& path, const StoreWriterOptions& writer_options)
-        : options(writer_options), format(writable_format(options.format)) {
-        check_store_options(options);
-        if (!options.encoding.empty()) encoding = find_encoding(options.encoding);
-        metadata = new_metadata(options, format);
-        folder = new_folder(path);
-        layout.emplace(folder, metadata.kind, metadata.extension);
-        file_system().create_folder(folder);
-        lock.emplace(folder);
+        : options(writer_options), folder(plain_folder(path)) {
+        const FileKind kind = file_system().status(folder).kind;
+        if (kind == FileKind::missing) {
+            begin_new();
+        } else if (options.append && kind == FileKind::folder && is_store(folder)) {
+            resume();
+        } else if (options.append && kind == FileKind::folder && is_unborn_store(folder)) {
+            lock.emplace(folder);
+            remove_all_but_lock(folder);
+            describe_new();
+        } else {
+            throw Error(ErrorCode::already_exists, {path.string(), {}, {}},
+                        "there is something of this name already; choose another or remove it");
+        }
     }
 
     ~Impl() {
         try {
             close();
         } catch (...) {
-            // The index holds every frame whose bytes were written; there is nobody left to tell.
+            // The index holds every frame that was committed; there is nobody left to tell.
             return;
         }
     }
 
-    void check_usable() const {
-        if (failure) std::rethrow_exception(failure);
-        if (closed) throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}}, "the store is closed already");
+    void begin_new() {
+        check_store_options(options);
+        if (file_system().status(folder.parent_path()).kind != FileKind::folder) {
+            throw Error(ErrorCode::not_found, {folder.parent_path().string(), {}, {}},
+                        "the folder that should hold the store does not exist");
+        }
+        describe_new();
+        file_system().create_folder(folder);
+        file_system().sync_folder(folder.parent_path());
+        lock.emplace(folder);
     }
 
-    /// Runs a step that leaves the store unfit for more when it fails.
+    void describe_new() {
+        check_store_options(options);
+        format = &writable_format(format_name(options));
+        if (!options.encoding.empty()) encoding = find_encoding(options.encoding);
+        metadata = new_metadata(options, *format);
+        layout.emplace(folder, metadata.kind, metadata.extension);
+    }
+
+    // ---- a store that is there already
+
+    void resume() {
+        if (file_system().status(StoreLayout::index(folder)).kind != FileKind::file) make_index();
+        lock.emplace(folder);
+        metadata = read_metadata(folder);
+        layout.emplace(folder, metadata.kind, metadata.extension);
+        take_over_options();
+        index = open_index();
+        if (lacks_complete_chunks(*index, *layout, layout->chunks())) {
+            throw Error(ErrorCode::corrupt, {StoreLayout::index(folder).string(), {}, {}},
+                        "the index lacks the frames of complete chunks, perhaps because index.sqlite-wal was left "
+                        "behind; run `store repair` before anything is appended to the store");
+        }
+        const bool was_closed = index->closed();
+        index->use_write_ahead_log(true);
+        index->set_closed(false);
+        const std::vector<FinishedChunk> completed = finish_open_chunks(*index, *layout, metadata);
+        int64_t lost = 0;
+        for (const FinishedChunk& chunk : completed) lost += chunk.frames_lost;
+        frame_count = index->frame_count();
+        for (const std::string& name : file_system().list(folder))
+            next_chunk = std::max(next_chunk, chunk_of_name(name) + 1);
+        for (const ChunkRow& chunk : index->chunks()) next_chunk = std::max(next_chunk, chunk.chunk + 1);
+        put_unlisted_media_aside();
+        if (frame_count > 0) {
+            const std::optional<FrameRow> row = index->row(frame_count - 1);
+            last_number = row->number;
+            last_time = row->time;
+        }
+        const Json data = {
+            {"closed_before", was_closed}, {"chunks_completed", completed.size()}, {"frames_lost", lost}};
+        index->add_event({now_utc(), "resumed", frame_count, data.dump()});
+        if (!metadata.stored_type.empty()) begin_pipeline();
+    }
+
+    /// Of chunks that were begun and never committed. imgstore would stumble over them, and over any folder that is no
+    /// chunk.
+    void put_unlisted_media_aside() const {
+        for (const StoreLayout::Chunk& chunk : layout->chunks()) {
+            if (!chunk.has_media || chunk.has_sidecar || index->find_chunk(chunk.number)) continue;
+            const std::filesystem::path media = layout->media(chunk.number);
+            if (layout->kind() == ChunkKind::file) {
+                set_aside(media);
+            } else {
+                for (const std::string& name : file_system().list(media)) {
+                    const std::filesystem::path aside = set_aside(media / name);
+                    file_system().rename(aside, folder / (media.filename().string() + "." + aside.filename().string()));
+                }
+                file_system().remove(media);
+            }
+        }
+        file_system().sync_folder(folder);
+    }
+
+    /// For a store of imgstore's.
+    void make_index() const {
+        const IndexResult result = build_index(folder);
+        if (result.chunks_left_out > 0) {
+            throw Error(ErrorCode::corrupt, {folder.string(), {}, {}},
+                        fmt::format("{} chunks have lost their numbers and times; run `store repair` before anything "
+                                    "is appended to the store",
+                                    result.chunks_left_out));
+        }
+    }
+
+    /// What the store is decides; what the options say otherwise is an error.
+    void take_over_options() {
+        const auto refuse = [&](const std::string& message) {
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
+                        message + "; leave the option out or record a new store");
+        };
+        if (!options.format.empty() && options.format != metadata.format) {
+            refuse(fmt::format("the store has the format {}, not {}", metadata.format, options.format));
+        }
+        options.format = metadata.format;
+        check_store_options(options);
+        format = &writable_format(metadata.format);
+        if (options.chunk_frames && *options.chunk_frames != metadata.chunk_frames) {
+            refuse(
+                fmt::format("the store has chunks of {} frames, not {}", metadata.chunk_frames, *options.chunk_frames));
+        }
+        if (!options.time_zone.empty() && options.time_zone != metadata.time_zone) {
+            refuse(fmt::format("the store's time zone is {}, not {}", metadata.time_zone, options.time_zone));
+        }
+        const Json user = parse_user_metadata(options.metadata);
+        if (!user.empty() && user != metadata.user) refuse("the metadata of a store cannot be changed by appending");
+        if (!format->info().decodes_at_write) {
+            if (!options.encoding.empty() && options.encoding != metadata.encoding) {
+                refuse(fmt::format("the store's encoding is {}, not {}",
+                                   metadata.encoding.empty() ? "none" : metadata.encoding, options.encoding));
+            }
+            options.encoding = metadata.encoding;
+        }
+        if (!options.encoding.empty()) encoding = find_encoding(options.encoding);
+        // Raw images that are decoded before they are stored are known by the first one only.
+        if (!format->info().decodes_at_write) added_type = metadata.stored_type;
+    }
+
+    std::unique_ptr<FrameIndex> open_index() const {
+        try {
+            return FrameIndex::open(StoreLayout::index(folder), metadata.uuid, Database::Mode::read_write);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
+            throw Error(error.code(), error.place(),
+                        error.message() + "; run `store repair` before anything is appended to the store");
+        }
+    }
+
+    // ---- writing
+
+    void check_owner() const {
+        if (owner != getpid()) {
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
+                        "the writer belongs to the process that opened it, not to its child");
+        }
+    }
+
+    void check_usable() const {
+        check_owner();
+        if (closed) throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}}, "the store is closed already");
+        if (failure) throw *failure;
+        if (pipeline) pipeline->check();
+    }
+
+    /// Runs a step on this thread that leaves the store unfit for more when it fails.
     template <typename Step>
     void guarded(Step step) {
         try {
             step();
         } catch (const Error& error) {
-            fail(error);
+            failure = error.at({folder.string(), {}, {}});
+            throw *failure;
         } catch (const std::exception& error) {
-            fail(Error(ErrorCode::internal, error.what()));
+            failure = Error(ErrorCode::internal, {folder.string(), {}, {}}, error.what());
+            throw *failure;
         }
     }
 
-    [[noreturn]] void fail(const Error& error) {
-        const Error placed = error.at({folder.string(), writer ? std::optional(chunk) : std::nullopt, {}});
-        failure = std::make_exception_ptr(placed);
-        throw placed;
-    }
-
-    void add(const cv::Mat& image, int64_t number, double time) {
-        check_usable();
+    void check_frame(const ImageType& type, double time) {
         const ErrorPlace place{folder.string(), {}, frame_count};
         if (!std::isfinite(time))
             throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
-        if (image.empty() || image.dims != 2)
-            throw Error(ErrorCode::wrong_type, place, "the image is empty or has not two dimensions");
-        const ImageType type = ImageType::of(image);
-        if (started && !(type == added_type)) {
+        if (!added_type.empty() && !(type == added_type)) {
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("the frame is {} but this store holds {}", type.text(), added_type.text()));
         }
-        const cv::Mat stored = encoding && format.info().decodes_at_write ? decode(*encoding, image) : image;
-        if (!started) {
-            check_type(type, ImageType::of(stored), place);
-            guarded([&] { start(type, ImageType::of(stored)); });
-        }
-        guarded([&] {
-            if (writer && options.chunk_seconds && std::abs(time - chunk_time) >= *options.chunk_seconds) close_chunk();
-            if (!writer) open_chunk(time);
-            writer->write(stored);
-            added.push_back({number, time});
-            ++frame_count;
-            collect();
-            commit_when_due();
-            const bool full = frame_count - chunk_first >= metadata.chunk_frames;
-            if (full || (options.chunk_bytes && writer->bytes_written() >= *options.chunk_bytes)) close_chunk();
-        });
     }
 
-    void check_type(const ImageType& type, const ImageType& stored, const ErrorPlace& place) const {
+    /// Makes the store and the pool ready for images of this type, which is the first one's.
+    void begin(const ImageType& type) {
+        if (pool) return;
+        const ErrorPlace place{folder.string(), {}, frame_count};
+        if (!pipeline || added_type.empty()) {
+            check_type(type, place);
+            const ImageType stored = stored_type(type);
+            if (!metadata.stored_type.empty() && !(stored == metadata.stored_type)) {
+                throw Error(
+                    ErrorCode::wrong_type, place,
+                    fmt::format("the frame is {} but this store holds {}", stored.text(), metadata.stored_type.text()));
+            }
+            guarded([&] {
+                if (!pipeline) start(stored);
+            });
+            added_type = type;
+        }
+        pool = FramePool::create(type, options.buffer_bytes, kLeastImages);
+    }
+
+    ImageType stored_type(const ImageType& added) const {
+        return encoding && format->info().decodes_at_write ? *decoded_type(*encoding, added) : added;
+    }
+
+    void check_type(const ImageType& type, const ErrorPlace& place) const {
         if (!plausible(type))
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("images of {} are larger than a store can hold", type.text()));
@@ -180,112 +369,112 @@ struct StoreWriter::Impl {
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("{} decodes {}, not {}", encoding->name, encoding->raw_type, type.text()));
         }
-        if (const auto reason = format.refuses(stored)) throw Error(ErrorCode::wrong_type, place, *reason);
+        if (const auto reason = format->refuses(stored_type(type))) throw Error(ErrorCode::wrong_type, place, *reason);
     }
 
-    /// Writes what could not be known before the first frame.
-    void start(const ImageType& type, const ImageType& stored) {
-        added_type = type;
+    /// Writes what could not be known before the first frame: spec/durability.md, A new store.
+    void start(const ImageType& stored) {
         metadata.stored_type = stored;
-        metadata.recorded_type = stored.empty() ? stored : format.recorded_type(stored);
+        metadata.recorded_type = stored.empty() ? stored : format->recorded_type(stored);
+        if (!index) index = create_index(folder, metadata.uuid);
         write_file_atomically(StoreLayout::metadata(folder), metadata_text(metadata));
-        index = FrameIndex::create(StoreLayout::index(folder), metadata.uuid);
-        index->use_write_ahead_log(true);
-        started = true;
+        begin_pipeline();
     }
 
-    void open_chunk(double time) {
-        chunk = next_chunk++;
-        chunk_first = frame_count;
-        chunk_time = time;
-        writer = format.create(layout->media(chunk), metadata.stored_type, options.codec);
-        index->add_chunk(chunk, false);
-        sidecar = {};
-        stream_saved = false;
+    void begin_pipeline() {
+        const auto frames = static_cast<uint64_t>(std::min(metadata.chunk_frames, kMostReservedFrames));
+        reserve.emplace(folder, kReserveBytes + kReserveBytesPerFrame * frames);
+        const size_t images =
+            std::max(kLeastImages, options.buffer_bytes / std::max<size_t>(1, metadata.stored_type.bytes()));
+        const std::lock_guard guard(pipeline_mutex);
+        pipeline = std::make_unique<WritePipeline>(
+            *index, *layout, metadata, *format, *reserve, next_chunk,
+            WritePipelineOptions{.codec = options.codec,
+                                 .chunk_frames = metadata.chunk_frames,
+                                 .chunk_seconds = options.chunk_seconds,
+                                 .chunk_bytes = options.chunk_bytes,
+                                 .commit_interval = options.commit_interval,
+                                 .decode = format->info().decodes_at_write ? encoding : nullptr,
+                                 .most_retained = images / 2});
     }
 
-    /// Takes over frames whose bytes have reached the file.
-    void collect() {
-        for (StoredFrame& stored : writer->take_stored()) {
-            const Added& frame = added[static_cast<size_t>(stored.position)];
-            sidecar.numbers.push_back(frame.number);
-            sidecar.times.push_back(frame.time);
-            uncommitted.push_back({frame.number, frame.time, std::move(stored)});
+    bool add(const cv::Mat& image, int64_t number, double time) {
+        check_usable();
+        if (image.empty() || image.dims != 2) {
+            throw Error(ErrorCode::wrong_type, {folder.string(), {}, frame_count},
+                        "the image is empty or has not two dimensions");
         }
+        const ImageType type = ImageType::of(image);
+        check_frame(type, time);
+        begin(type);
+        PooledImage copy = pipeline->take_image(*pool, options.overflow == Overflow::block);
+        if (!copy) {
+            pipeline->add_drop(number, time, "queue full");
+            return false;
+        }
+        image.copyTo(copy.image());
+        push(std::move(copy), number, time);
+        return true;
     }
 
-    void commit_when_due() {
+    PooledImage acquire(const ImageType& type) {
+        check_usable();
+        check_frame(type, 0);
+        begin(type);
+        return pipeline->take_image(*pool, options.overflow == Overflow::block);
+    }
+
+    bool add(PooledImage image, int64_t number, double time) {
+        check_usable();
+        if (!pool || !image.is_from(pool.get())) {
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, frame_count},
+                        "the image is not from acquire() of this writer");
+        }
+        check_frame(added_type, time);
+        push(std::move(image), number, time);
+        return true;
+    }
+
+    void push(PooledImage image, int64_t number, double time) {
         const double now = now_monotonic();
-        if (now - last_commit < options.commit_interval) return;
-        commit();
-        last_commit = now;
+        if (last_time && time < *last_time) note_clock_step(time, now);
+        AddedFrame frame{std::move(image), frame_count, number, time, now};
+        pipeline->add(std::move(frame));
+        ++frame_count;
+        ++added_here;
+        last_number = number;
+        last_time = time;
+        last_added = now;
+        if (options.commit_interval == 0.0) pipeline->commit();
     }
 
-    void commit() {
-        if (uncommitted.empty() && extra_data.empty()) return;
+    /// The times are kept as they were given; the clock that never steps tells how long it really was.
+    void note_clock_step(double time, double now) {
+        if (++clock_steps > kMostClockSteps) return;
+        Json data = {{"time_before", *last_time}, {"time_after", time}};
+        if (last_added) data["monotonic_seconds"] = now - *last_added;
+        pipeline->add_event({now_utc(), "clock_step", frame_count, data.dump()});
+    }
+
+    void report_dropped(int64_t number, double time, const std::string& cause) {
+        check_usable();
+        if (!pipeline) {
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
+                        "dropped frames can be reported once a frame was added");
+        }
         try {
-            write_rows();
-        } catch (const Error&) {
-            // The rows were rolled back; what the index remembers of them has to go too.
-            index->reload();
-            throw;
+            static_cast<void>(Json(cause).dump());
+        } catch (const Json::exception&) {
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}}, "the cause must be UTF-8");
         }
-    }
-
-    void write_rows() {
-        Transaction transaction(index->database());
-        index->add_frames(uncommitted);
-        const std::optional<VideoStream> stream = writer && !stream_saved ? writer->stream() : std::nullopt;
-        if (stream) index->set_stream(*stream);
-        // A record goes down only with or after its frame.
-        size_t done = 0;
-        while (done < extra_data.size() && extra_data[done].frame_index < index->frame_count()) {
-            index->add_extra_data(extra_data[done].frame_index, extra_data[done].data);
-            ++done;
-        }
-        transaction.commit();
-        extra_data.erase(extra_data.begin(), extra_data.begin() + static_cast<ptrdiff_t>(done));
-        uncommitted.clear();
-        stream_saved = stream_saved || stream;
-    }
-
-    void close_chunk() {
-        writer->finish();
-        collect();
-        commit();
-        if (static_cast<int64_t>(sidecar.numbers.size()) != frame_count - chunk_first) {
-            throw Error(ErrorCode::internal, {layout->media(chunk).string(), chunk, {}},
-                        fmt::format("{} of {} frames were not written by the encoder",
-                                    frame_count - chunk_first - static_cast<int64_t>(sidecar.numbers.size()),
-                                    frame_count - chunk_first));
-        }
-        writer.reset();
-        added.clear();
-        complete_chunk();
-    }
-
-    /// Writes what belongs beside the media of the finished chunk.
-    void complete_chunk() {
-        write_chunk_sidecar(*layout, chunk, metadata, sidecar);
-        write_extra_data_file();
-        index->close_chunk(chunk);
-    }
-
-    void write_extra_data_file() {
-        ExtraDataText text;
-        index->visit_extra_data(chunk_first, frame_count, [&](const ExtraDataRow& row) {
-            const auto position = static_cast<size_t>(row.frame_index - chunk_first);
-            text.add(Json::parse(row.data), sidecar.times[position], sidecar.numbers[position], row.frame_index);
-            return true;
-        });
-        if (!text.empty()) write_file_atomically(layout->extra_data(chunk), text.finish());
+        pipeline->add_drop(number, time, cause);
     }
 
     void add_extra_data(const Json& record) {
         check_usable();
         const ErrorPlace place{folder.string(), {}, frame_count - 1};
         if (!record.is_object()) throw Error(ErrorCode::invalid_argument, place, "extra data must be a JSON object");
-        if (frame_count == 0)
+        if (added_here == 0)
             throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
                         "extra data are tied to the last frame: add a frame first");
         for (const char* key : kReservedKeys) {
@@ -300,22 +489,22 @@ struct StoreWriter::Impl {
             throw Error(ErrorCode::invalid_argument, place, "text in extra data must be UTF-8");
         }
         if (const auto reason = refuses_extra_data(text)) throw Error(ErrorCode::invalid_argument, place, *reason);
-        guarded([&] {
-            extra_data.push_back({frame_count - 1, std::move(text)});
-            // The frame's chunk may be complete already; its extra data file is then written anew.
-            if (writer) return;
-            commit();
-            write_extra_data_file();
-        });
+        pipeline->add_extra_data({frame_count - 1, std::move(text)});
+        if (options.commit_interval == 0.0) pipeline->commit();
+    }
+
+    void commit() {
+        check_usable();
+        if (pipeline) pipeline->commit();
     }
 
     void insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers,
                       std::span<const double> times, Adopt adopt) {
         check_usable();
         const ErrorPlace place{video.string(), {}, {}};
-        if (!format.info().video)
+        if (!format->info().video)
             throw Error(ErrorCode::invalid_argument, place,
-                        fmt::format("a store of {} images cannot take a video file in", format.info().name));
+                        fmt::format("a store of {} images cannot take a video file in", format->info().name));
         if (video.extension() != metadata.extension) {
             throw Error(ErrorCode::invalid_argument, place,
                         fmt::format("this store takes {} files in", metadata.extension));
@@ -328,129 +517,182 @@ struct StoreWriter::Impl {
             if (!std::isfinite(time))
                 throw Error(ErrorCode::invalid_argument, place, "a frame's time must be a finite number of seconds");
         }
-        const auto reader = format.open(video, metadata.stored_type);
+        const auto reader = format->open(video, metadata.stored_type);
         const PacketTable& table = *reader->packet_table();
         const bool gray = table.stream.pixel_format.starts_with("gray");
-        const ImageType type{table.stream.height, table.stream.width, started ? added_type.channels : (gray ? 1 : 3),
-                             CV_8U};
+        const ImageType type{table.stream.height, table.stream.width,
+                             added_type.empty() ? (gray ? 1 : 3) : added_type.channels, CV_8U};
         if (table.frame_count() != static_cast<int64_t>(numbers.size())) {
             throw Error(
                 ErrorCode::invalid_argument, place,
                 fmt::format("the file holds {} frames, but {} numbers are given", table.frame_count(), numbers.size()));
         }
-        if (!started) check_type(type, type, place);
-        if (started && !(type == metadata.recorded_type)) {
+        if (!pipeline) check_type(type, place);
+        if (pipeline && !(type == metadata.recorded_type)) {
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("the video is {} but this store's files are {}", type.text(),
                                     metadata.recorded_type.text()));
         }
         guarded([&] {
-            if (!started) start(type, type);
-            if (writer) close_chunk();
-            adopt_file(video, table, numbers, times, adopt);
+            if (!pipeline) {
+                start(type);
+                added_type = type;
+            }
+            pipeline->finish_chunk();
+            const int64_t chunk = pipeline->take_chunk_number();
+            pipeline->with_index([&] { adopt_file(chunk, video, table, numbers, times); });
+            if (adopt == Adopt::move) file_system().remove(video);
         });
+        ++added_here;
     }
 
-    void adopt_file(const std::filesystem::path& video, const PacketTable& table, std::span<const int64_t> numbers,
-                    std::span<const double> times, Adopt adopt) {
-        chunk = next_chunk++;
-        chunk_first = frame_count;
+    void adopt_file(int64_t chunk, const std::filesystem::path& video, const PacketTable& table,
+                    std::span<const int64_t> numbers, std::span<const double> times) {
         reelstore::copy_file(video, layout->media(chunk));
-        sidecar = {{numbers.begin(), numbers.end()}, {times.begin(), times.end()}, {}};
-        std::vector<NewFrame> frames = new_frames(sidecar, &table);
-        Transaction transaction(index->database());
-        index->add_chunk(chunk, true);
-        if (recordable(table, frames.size())) index->set_stream(table.stream);
-        index->add_frames(frames);
-        transaction.commit();
-        frame_count += static_cast<int64_t>(frames.size());
-        complete_chunk();
-        if (adopt == Adopt::move) file_system().remove(video);
-    }
-
-    void close() {
-        if (closed) return;
-        closed = true;
-        if (failure) {
-            give_up();
-            std::rethrow_exception(failure);
-        }
+        file_system().sync_folder(folder);
+        const ChunkSidecar sidecar{{numbers.begin(), numbers.end()}, {times.begin(), times.end()}, {}};
+        const std::vector<NewFrame> frames = new_frames(sidecar, &table);
         try {
-            guarded([&] { finish(); });
+            Transaction transaction(index->database());
+            index->add_chunk(chunk, false);
+            if (recordable(table, frames.size())) index->set_stream(table.stream);
+            index->add_frames(frames);
+            transaction.commit();
         } catch (const Error&) {
-            give_up();
+            index->reload();
             throw;
         }
+        frame_count += static_cast<int64_t>(frames.size());
+        last_number = numbers.back();
+        last_time = times.back();
+        last_added.reset();
+        complete_chunk_files(*index, *layout, metadata, chunk);
+        index->close_chunk(chunk);
     }
 
-    void finish() {
-        if (!started) start({0, 0, 1, CV_8U}, {0, 0, 1, CV_8U});
-        if (writer) close_chunk();
-        if (frame_count == 0 && metadata.kind == ChunkKind::folder) {
+    // ---- closing
+
+    void close() {
+        check_owner();
+        if (closed) return;
+        closed = true;
+        try {
+            if (!pipeline && !failure) start_without_frame();
+            if (clock_steps > kMostClockSteps) {
+                const Json data = {{"not_listed", clock_steps - kMostClockSteps}};
+                pipeline->add_event({now_utc(), "clock_step", frame_count, data.dump()});
+            }
+            if (pipeline) pipeline->finish_chunk();
+        } catch (const Error& error) {
+            if (!failure) failure = error;
+            if (pipeline) pipeline->save_what_is_stored();
+        }
+        const bool complete = pipeline && pipeline->complete();
+        const std::vector<std::string> unfinished = pipeline ? pipeline->unfinished() : std::vector<std::string>();
+        {
+            const std::lock_guard guard(pipeline_mutex);
+            if (pipeline) last_stats = pipeline->stats();
+            pipeline.reset();
+        }
+        pool.reset();
+        // The reserve has done its service: what follows may need the room.
+        reserve.reset();
+        try {
+            if (complete) settle(unfinished);
+        } catch (const Error& error) {
+            if (!failure) failure = error.at({folder.string(), {}, {}});
+        }
+        index.reset();
+        lock.reset();
+        if (failure) throw *failure;
+    }
+
+    void start_without_frame() {
+        if (index) return begin_pipeline();
+        start({0, 0, 1, CV_8U});
+    }
+
+    /// Everything is committed: the database becomes one file again, and the store is marked closed.
+    void settle(const std::vector<std::string>& unfinished) {
+        if (frame_count == 0 && metadata.kind == ChunkKind::folder && next_chunk == 0) {
             // imgstore opens chunk 0 whatever it holds.
             file_system().create_folder(layout->media(0));
             write_chunk_sidecar(*layout, 0, metadata, {});
         }
-        index->set_closed(true);
+        // Chunks that were given up after a fault: their rows are committed, their containers are not complete.
+        finish_open_chunks(*index, *layout, metadata);
+        const std::vector<ChunkRow>& chunks = index->chunks();
+        const bool all = std::all_of(chunks.begin(), chunks.end(), [](const ChunkRow& chunk) { return chunk.closed; });
+        index->set_closed(all);
         index->use_write_ahead_log(false);
-        index.reset();
-        lock.reset();
+        if (!all) {
+            throw Error(ErrorCode::io, {folder.string(), {}, {}},
+                        fmt::format("{}; every committed frame is readable. Run `store repair`",
+                                    unfinished.empty() ? "a chunk could not be completed" : unfinished.front()));
+        }
     }
 
-    /// After a failure: the frames whose bytes were written go into the index if it still takes them.
-    void give_up() {
-        try {
-            if (writer) collect();
-            if (index) commit();
-        } catch (const std::exception&) {
-            // The failure that led here is the one to report.
-        }
-        writer.reset();
-        index.reset();
-        lock.reset();
+    WriterStats stats() const {
+        const std::lock_guard guard(pipeline_mutex);
+        return pipeline ? pipeline->stats() : last_stats;
     }
 
     StoreWriterOptions options;
-    const ChunkFormat& format;
+    const std::filesystem::path folder;
+    const pid_t owner = getpid();
+    const ChunkFormat* format = nullptr;
     const Encoding* encoding = nullptr;
     StoreMetadata metadata;
-    std::filesystem::path folder;
     std::optional<StoreLayout> layout;
     std::optional<StoreLock> lock;
     std::unique_ptr<FrameIndex> index;
-    std::exception_ptr failure;
-    bool started = false;  // type known, metadata.yaml and index made
+    std::optional<SpaceReserve> reserve;
+    std::shared_ptr<FramePool> pool;
+    mutable std::mutex pipeline_mutex;        // stats() may be asked by another thread
+    std::unique_ptr<WritePipeline> pipeline;  // from the moment the type is known
+    WriterStats last_stats;
+    std::optional<Error> failure;
     bool closed = false;
     ImageType added_type;
     int64_t frame_count = 0;
+    int64_t added_here = 0;
     int64_t next_chunk = 0;
-
-    // The open chunk
-    std::unique_ptr<ChunkWriter> writer;
-    int64_t chunk = 0;
-    int64_t chunk_first = 0;
-    double chunk_time = 0;
-    std::vector<Added> added;  // by position
-    ChunkSidecar sidecar;
-    bool stream_saved = false;
-
-    // Not in the index yet
-    std::vector<NewFrame> uncommitted;
-    std::vector<ExtraDataRow> extra_data;
-    double last_commit = now_monotonic();
+    int64_t last_number = 0;
+    std::optional<double> last_time;
+    std::optional<double> last_added;  // by now_monotonic()
+    int64_t clock_steps = 0;
 };
 
 StoreWriter::StoreWriter(const std::filesystem::path& path, const StoreWriterOptions& options)
     : impl_(std::make_unique<Impl>(path, options)) {}
 
-StoreWriter::~StoreWriter() = default;
+StoreWriter::~StoreWriter() {
+    // A forked child has neither the threads nor any right to the files.
+    if (impl_ && impl_->owner != getpid()) static_cast<void>(impl_.release());
+}
 
-void StoreWriter::add(const cv::Mat& image, int64_t number, double time) {
-    impl_->add(image, number, time);
+bool StoreWriter::add(const cv::Mat& image, int64_t number, double time) {
+    return impl_->add(image, number, time);
+}
+
+PooledImage StoreWriter::acquire(const ImageType& type) {
+    return impl_->acquire(type);
+}
+
+bool StoreWriter::add(PooledImage image, int64_t number, double time) {
+    return impl_->add(std::move(image), number, time);
+}
+
+void StoreWriter::report_dropped(int64_t number, double time, const std::string& cause) {
+    impl_->report_dropped(number, time, cause);
 }
 
 void StoreWriter::add_extra_data(const Json& record) {
     impl_->add_extra_data(record);
+}
+
+void StoreWriter::commit() {
+    impl_->commit();
 }
 
 void StoreWriter::insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers,
@@ -458,8 +700,21 @@ void StoreWriter::insert_chunk(const std::filesystem::path& video, std::span<con
     impl_->insert_chunk(video, numbers, times, adopt);
 }
 
+WriterStats StoreWriter::stats() const {
+    return impl_->stats();
+}
+
 int64_t StoreWriter::frame_count() const {
     return impl_->frame_count;
+}
+
+std::optional<FrameStamp> StoreWriter::last_frame() const {
+    if (impl_->frame_count == 0) return std::nullopt;
+    return FrameStamp{impl_->last_number, impl_->last_time.value_or(std::numeric_limits<double>::quiet_NaN())};
+}
+
+const StoreMetadata& StoreWriter::metadata() const {
+    return impl_->metadata;
 }
 
 const std::filesystem::path& StoreWriter::folder() const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -11,8 +13,8 @@ namespace reelstore {
 /// A new empty folder for one test; removed with everything in it at the end.
 class TemporaryFolder {
 public:
-    TemporaryFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "reelstore-XXXXXX").string();
+    explicit TemporaryFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+        std::string name = (parent / "reelstore-XXXXXX").string();
         if (!::mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), name);
         path_ = name;
     }
@@ -29,5 +31,13 @@ public:
 private:
     std::filesystem::path path_;
 };
+
+/// A folder whose files are never written to a disk, if the system has one: for tests that sync very often.
+inline std::filesystem::path memory_folder() {
+    const std::filesystem::path memory = "/dev/shm";
+    std::error_code ignored;
+    if (std::filesystem::is_directory(memory, ignored) && ::access(memory.c_str(), W_OK) == 0) return memory;
+    return std::filesystem::temp_directory_path();
+}
 
 }  // namespace reelstore

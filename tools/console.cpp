@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/error.h"
@@ -63,6 +65,7 @@ struct InterruptGuard::Watcher {
     std::thread thread;
     struct sigaction old_interrupt {};
     struct sigaction old_terminate {};
+    struct sigaction old_hangup {};
 };
 
 InterruptGuard::InterruptGuard() : watcher_(std::make_unique<Watcher>()) {
@@ -79,14 +82,25 @@ InterruptGuard::InterruptGuard() : watcher_(std::make_unique<Watcher>()) {
     action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
     sigaction(SIGINT, &action, &watcher_->old_interrupt);
     sigaction(SIGTERM, &action, &watcher_->old_terminate);
+    sigaction(SIGHUP, nullptr, &watcher_->old_hangup);
+    if (watcher_->old_hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // ignored: nohup
 }
 
 InterruptGuard::~InterruptGuard() {
     sigaction(SIGINT, &watcher_->old_interrupt, nullptr);
     sigaction(SIGTERM, &watcher_->old_terminate, nullptr);
+    sigaction(SIGHUP, &watcher_->old_hangup, nullptr);
     ::close(signal_pipe[1]);
     watcher_->thread.join();
     ::close(signal_pipe[0]);
+}
+
+bool InterruptGuard::wait(std::chrono::milliseconds duration) const {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, source_.get_token(), duration, [] { return false; });
+    return interrupted();
 }
 
 void print_note(const std::string& text) {

@@ -29,7 +29,8 @@ private:
     std::chrono::steady_clock::time_point last_;
 };
 
-/// Turns Ctrl-C and SIGTERM into a stop request while it lives; a second one ends the process at once. One at a time.
+/// Turns Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless the program was started to outlive it) into a stop
+/// request while it lives; a second one ends the process at once. One at a time.
 class InterruptGuard {
 public:
     InterruptGuard();
@@ -39,6 +40,8 @@ public:
 
     std::stop_token token() const { return source_.get_token(); }
     bool interrupted() const { return source_.stop_requested(); }
+    /// Waits, but no longer than until an interruption; true when there is or was one.
+    bool wait(std::chrono::milliseconds duration) const;
 
 private:
     struct Watcher;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace reelstore {
 
@@ -14,8 +15,10 @@ struct KeyBinding {
 };
 
 // Arrow codes differ between window systems: Qt and GTK report X key symbols.
-constexpr std::array<KeyBinding, 9> kBindings = {{
+constexpr std::array<KeyBinding, 11> kBindings = {{
     {' ', ViewCommand::toggle_pause},
+    {'f', ViewCommand::toggle_follow},
+    {'F', ViewCommand::toggle_follow},
     {'q', ViewCommand::quit},
     {'Q', ViewCommand::quit},
     {27, ViewCommand::quit},
@@ -28,6 +31,9 @@ constexpr std::array<KeyBinding, 9> kBindings = {{
 
 /// A hole in the recording is not sat through.
 constexpr double kLongestInterval = 2.0;
+/// Farther behind the newest frame, a player that follows jumps to it. More than the second that a commit interval
+/// usually lasts, so that what comes in pieces can be played evenly.
+constexpr double kLongestLag = 3.0;
 
 }  // namespace
 
@@ -40,7 +46,9 @@ ViewCommand command_of_key(int key) {
 }
 
 const char* view_keys_help() {
-    return "Space: pause and go on.  Right, Left: one frame on or back (pauses).  q, Esc: quit.";
+    return "Space: pause and go on.  Right, Left: one frame on or back (pauses).  f: follow a recording or stop "
+           "following. "
+           " q, Esc: quit.";
 }
 
 Player::Player(int64_t frame_count, std::function<double(int64_t)> time_of, std::optional<double> frames_per_second)
@@ -64,6 +72,10 @@ void Player::command(ViewCommand command, double now) {
             paused_ = true;
             position_ = std::max<int64_t>(position_ - 1, 0);
             break;
+        case ViewCommand::toggle_follow:
+            following_ = !following_;
+            if (following_ && live_) jump_to_newest(now);
+            return;
         case ViewCommand::quit:
             finished_ = true;
             break;
@@ -78,8 +90,31 @@ double Player::interval() const {
     return std::isfinite(seconds) ? std::clamp(seconds, 0.0, kLongestInterval) : 0;
 }
 
+double Player::lag() const {
+    if (frames_per_second_) {
+        if (*frames_per_second_ <= 0) return 0;
+        return static_cast<double>(frame_count_ - 1 - position_) / *frames_per_second_;
+    }
+    const double seconds = time_of_(frame_count_ - 1) - time_of_(position_);
+    // Where times tell nothing, the newest frame is the right one.
+    return seconds >= 0 ? seconds : kLongestLag + 1;
+}
+
+void Player::jump_to_newest(double now) {
+    paused_ = false;
+    started_ = true;
+    position_ = std::max<int64_t>(frame_count_ - 1, 0);
+    shown_at_ = now;
+}
+
+void Player::grow(int64_t frame_count, bool live, double now) {
+    frame_count_ = frame_count;
+    live_ = live;
+    if (following() && lag() > kLongestLag) jump_to_newest(now);
+}
+
 std::optional<double> Player::wait(double now) const {
-    if (paused_ || finished_) return std::nullopt;
+    if (paused_ || finished_ || (live_ && position_ + 1 >= frame_count_)) return std::nullopt;
     if (!started_) return interval();
     return std::max(0.0, shown_at_ + interval() - now);
 }
@@ -90,6 +125,11 @@ void Player::advance(double now) {
         started_ = true;
         shown_at_ = now;
     }
+    if (live_ && position_ + 1 >= frame_count_) {
+        starved_ = true;
+        return;
+    }
+    if (std::exchange(starved_, false)) shown_at_ = std::max(shown_at_, now - interval());
     const double due = shown_at_ + interval();
     if (now < due) return;
     if (position_ + 1 >= frame_count_) {

@@ -55,19 +55,51 @@ VideoDecoder::VideoDecoder(std::filesystem::path path, std::shared_ptr<const Pac
                            const VideoDecoderOptions& options)
     : path_(std::move(path)), table_(std::move(table)), options_(options), packet_(make_packet()) {
     capture_libav_log();
-    position_of_.assign(table_->packets.size(), -1);
-    for (int64_t position = 0; position < table_->frame_count(); ++position) {
-        position_of_.at(table_->display_order[static_cast<size_t>(position)]) = position;
-    }
-    for (int64_t place = 0; place < packet_count(); ++place) {
-        if (packet(place).key || place == 0) key_places_.push_back(place);
-    }
+    learn_table();
     if (!std::is_sorted(table_->display_order.begin(), table_->display_order.end())) {
         reorder_depth_ = reorder_depth(position_of_);
     }
     source_ = make_packet_source(path_, table_);
     if (!options_.pool) options_.pool = std::make_shared<DecoderPool>();
     take_decoder();
+}
+
+void VideoDecoder::learn_table() {
+    position_of_.assign(table_->packets.size(), -1);
+    for (int64_t position = 0; position < table_->frame_count(); ++position) {
+        position_of_.at(table_->display_order[static_cast<size_t>(position)]) = position;
+    }
+    key_places_.clear();
+    for (int64_t place = 0; place < packet_count(); ++place) {
+        if (packet(place).key || place == 0) key_places_.push_back(place);
+    }
+}
+
+bool VideoDecoder::continue_with(const std::shared_ptr<const PacketTable>& table) {
+    const int64_t shift = table->first_position - table_->first_position;
+    const int64_t common = packet_count() - shift;
+    const auto in_order = [](const PacketTable& packets) {
+        return std::is_sorted(packets.display_order.begin(), packets.display_order.end());
+    };
+    // Pictures on their way would come out under the numbers of the old table.
+    const bool at_rest = run_entry_ >= 0 && !drained_ && !has_failed_ && sent_.empty() && damages_.empty();
+    if (!at_rest || shift < 0 || next_place_ < shift || static_cast<int64_t>(table->packets.size()) < common ||
+        !table->contiguous || !table_->contiguous || table->stream != table_->stream || !in_order(*table) ||
+        !in_order(*table_) ||
+        !std::equal(table_->packets.begin() + shift, table_->packets.end(), table->packets.begin()))
+        return false;
+    std::unique_ptr<PacketSource> source = make_packet_source(path_, table);
+    counters_.bytes_read += source_->bytes_read();
+    source_ = std::move(source);
+    table_ = table;
+    learn_table();
+    run_entry_ = std::max<int64_t>(0, run_entry_ - shift);
+    next_place_ -= shift;
+    last_position_ -= shift;
+    planned_.clear();
+    plan_end_ = -1;
+    drop_cache();
+    return true;
 }
 
 void VideoDecoder::take_decoder() {
@@ -84,7 +116,7 @@ VideoDecoder::~VideoDecoder() {
 
 DecodeCounters VideoDecoder::counters() const {
     DecodeCounters counters = counters_;
-    counters.bytes_read = source_->bytes_read();
+    counters.bytes_read += source_->bytes_read();
     counters.demux_scans = source_->demux_scans();
     return counters;
 }

@@ -57,6 +57,10 @@ public:
     /// Position of the frame where decoding begins to get at `position`.
     int64_t entry_position(int64_t position) const;
 
+    /// Takes a table of the same file over that knows packets behind those of the present one, and perhaps lacks some
+    /// of the first, without losing its place in the video. False, and nothing is changed, where that cannot be.
+    bool continue_with(const std::shared_ptr<const PacketTable>& table);
+
     const PacketTable& table() const { return *table_; }
     DecodeCounters counters() const;
 
@@ -65,6 +69,7 @@ private:
     /// `planned` is for frames of will_read().
     enum class Access { jump, forward, backward, planned };
 
+    void learn_table();
     DecoderPool::Request decoder_request() const { return {table_->stream, reorder_depth_}; }
     void take_decoder();
     void check_position(int64_t position) const;

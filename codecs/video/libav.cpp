@@ -175,7 +175,17 @@ int64_t FileInput::seek(void* self, int64_t offset, int whence) {
     }
 }
 
-FileOutput::FileOutput(File& file) : file_(file), io_(make_io(true, this, nullptr, write, seek)) {}
+FileOutput::FileOutput(File& file, std::function<bool()> make_room)
+    : file_(file), make_room_(std::move(make_room)), io_(make_io(true, this, nullptr, write, seek)) {}
+
+void FileOutput::write_at(const uint8_t* data, size_t size, uint64_t offset) {
+    try {
+        file_.write_at(data, size, offset);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::no_space || !make_room_ || !make_room_()) throw;
+        file_.write_at(data, size, offset);
+    }
+}
 
 void FileOutput::mark() {
     recent_.clear();
@@ -197,7 +207,7 @@ void FileOutput::rethrow() {
 int FileOutput::write(void* self, uint8_t* data, int size) {
     auto& output = *static_cast<FileOutput*>(self);
     try {
-        output.file_.write_at(data, static_cast<size_t>(size), output.position_);
+        output.write_at(data, static_cast<size_t>(size), output.position_);
         const uint64_t after = output.position_ + static_cast<uint64_t>(size);
         if (after > output.end_) {
             if (output.position_ > output.end_) output.recent_.clear();

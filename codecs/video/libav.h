@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -111,10 +112,11 @@ private:
 };
 
 /// Lets FFmpeg write a File and remembers what it appended last, so that a muxer's output can be searched for a
-/// payload. The File must outlive it.
+/// payload. The File must outlive it. `make_room` is asked when the disk is full; if it gives true, the write is tried
+/// again: FFmpeg itself cannot go on behind one that failed.
 class FileOutput {
 public:
-    explicit FileOutput(File& file);
+    explicit FileOutput(File& file, std::function<bool()> make_room = {});
     FileOutput(const FileOutput&) = delete;
     FileOutput& operator=(const FileOutput&) = delete;
 
@@ -130,8 +132,10 @@ public:
 private:
     static int write(void* self, uint8_t* data, int size);
     static int64_t seek(void* self, int64_t offset, int whence);
+    void write_at(const uint8_t* data, size_t size, uint64_t offset);
 
     File& file_;
+    std::function<bool()> make_room_;
     uint64_t position_ = 0;
     uint64_t end_ = 0;
     std::vector<uint8_t> recent_;  ///< the bytes before end_ since mark()

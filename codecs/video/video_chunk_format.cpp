@@ -30,7 +30,7 @@ public:
             return read_from_table(position);
         } catch (const Error& error) {
             const bool may_be_stale = error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found;
-            if (scanned_ || !may_be_stale || !replace_table()) throw;
+            if (scan_tried_ || !may_be_stale || !replace_table()) throw;
         }
         return read_from_table(position);
     }
@@ -44,6 +44,7 @@ public:
         if (positions.empty()) return;
         table_with(positions.front());
         table_with(positions.back());
+        if (!holds(positions.front())) use_whole_table();
         std::vector<int64_t> own(positions.begin(), positions.end());
         for (int64_t& position : own) position -= table_->first_position;
         decoder().will_read(own);
@@ -70,43 +71,68 @@ public:
 
 private:
     std::shared_ptr<const PacketTable> known(std::optional<int64_t> position) const {
-        return options_.packets && !scanned_ ? options_.packets(position) : nullptr;
+        return options_.packets && !from_scan_ ? options_.packets(position) : nullptr;
     }
 
-    void use(std::shared_ptr<const PacketTable> table, bool whole) {
+    enum class Extent {
+        part,  ///< some packets from somewhere in the chunk
+        tail,  ///< the last ones that were known
+        whole,
+    };
+
+    void use(std::shared_ptr<const PacketTable> table, Extent extent) {
+        table_ = std::move(table);
+        extent_ = extent;
+        if (decoder_ && decoder_->continue_with(table_)) return;
         earlier_ = counters();
         decoder_.reset();
-        table_ = std::move(table);
-        is_whole_ = whole;
     }
 
     void use_whole_table() {
         std::shared_ptr<const PacketTable> table = known(std::nullopt);
         if (!table) {
             table = scan();
+            from_scan_ = true;
             if (options_.scanned) options_.scanned(table, false);
         }
-        use(std::move(table), true);
+        use(std::move(table), Extent::whole);
     }
 
     const PacketTable& whole_table() {
-        if (!table_ || !is_whole_) use_whole_table();
+        if (!table_ || extent_ != Extent::whole) use_whole_table();
         return *table_;
     }
 
-    bool holds(int64_t position) const {
-        return table_ && position >= table_->first_position &&
-               position < table_->first_position + table_->frame_count();
+    static bool holds(const PacketTable& table, int64_t position) {
+        return position >= table.first_position && position < table.first_position + table.frame_count();
+    }
+    bool holds(int64_t position) const { return table_ && holds(*table_, position); }
+
+    /// The whole table costs time in proportion to the chunk, so a first jump into it, and each step behind the end of
+    /// a chunk that is being written, make do with a part.
+    void load(int64_t position) {
+        const bool may_have_grown =
+            table_ && extent_ != Extent::part && position >= table_->first_position + table_->frame_count();
+        if (position >= 0 && (!table_ || may_have_grown)) {
+            std::shared_ptr<const PacketTable> part = known(position);
+            if (part && holds(*part, position)) {
+                use(std::move(part), may_have_grown ? Extent::tail : Extent::part);
+                return;
+            }
+        }
+        if (may_have_grown) {
+            // No part can do without the others, or there is no such frame.
+            std::shared_ptr<const PacketTable> table = known(std::nullopt);
+            if (table && holds(*table, position)) use(std::move(table), Extent::whole);
+        } else {
+            whole_table();
+        }
     }
 
-    /// The whole table costs time in proportion to the chunk, so a first jump into it makes do with a part.
     const PacketTable& table_with(int64_t position) {
-        if (!table_ && position >= 0) {
-            if (std::shared_ptr<const PacketTable> part = known(position)) use(std::move(part), false);
-        }
-        if (!holds(position) && !is_whole_) use_whole_table();
+        if (!holds(position)) load(position);
         if (!holds(position)) {
-            const int64_t count = table_->frame_count();
+            const int64_t count = table_->first_position + table_->frame_count();
             throw Error(position < 0 ? ErrorCode::invalid_argument : ErrorCode::not_found, {path_.string(), {}, {}},
                         "has no frame at position " + std::to_string(position) + "; it holds " + std::to_string(count) +
                             (count == 1 ? " frame" : " frames"));
@@ -124,7 +150,7 @@ private:
     }
 
     std::shared_ptr<const PacketTable> scan() {
-        scanned_ = true;
+        scan_tried_ = true;
         ++earlier_.demux_scans;
         VideoScan scan = scan_packets(path_, demuxer_);
         earlier_.bytes_read += scan.bytes_read;
@@ -157,7 +183,8 @@ private:
         if (!fresh) return false;
         if (fresh->packets == table_->packets && fresh->stream.extradata == table_->stream.extradata) return false;
         if (options_.scanned) options_.scanned(fresh, true);
-        use(std::move(fresh), true);
+        from_scan_ = true;
+        use(std::move(fresh), Extent::whole);
         return true;
     }
 
@@ -179,8 +206,9 @@ private:
     std::string demuxer_;
     ChunkReadOptions options_;
     std::shared_ptr<const PacketTable> table_;
-    bool is_whole_ = false;
-    bool scanned_ = false;
+    Extent extent_ = Extent::part;
+    bool scan_tried_ = false;
+    bool from_scan_ = false;  ///< the table in use; what was known of the packets is out of date then
     int64_t last_position_ = -1;
     std::unique_ptr<VideoDecoder> decoder_;
     FrameToImage converter_;
@@ -228,8 +256,9 @@ void VideoChunkFormat::check_options(const CodecOptions& options) const {
 }
 
 std::unique_ptr<ChunkWriter> VideoChunkFormat::create(const std::filesystem::path& path, const ImageType& type,
-                                                      const CodecOptions& options) const {
-    return std::make_unique<VideoWriter>(path, muxer_, type, parse_encoder_options(options, encoders_));
+                                                      const CodecOptions& codec,
+                                                      const ChunkWriteOptions& options) const {
+    return std::make_unique<VideoWriter>(path, muxer_, type, parse_encoder_options(codec, encoders_), options);
 }
 
 std::unique_ptr<ChunkReader> VideoChunkFormat::open(const std::filesystem::path& path, const ImageType& type,

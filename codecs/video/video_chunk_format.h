@@ -34,7 +34,7 @@ public:
     ImageType recorded_type(const ImageType& type) const override;
     void check_options(const CodecOptions& options) const override;
     std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
-                                        const CodecOptions& options) const override;
+                                        const CodecOptions& codec, const ChunkWriteOptions& options) const override;
     std::unique_ptr<ChunkReader> open(const std::filesystem::path& path, const ImageType& type,
                                       const ChunkReadOptions& options) const override;
 

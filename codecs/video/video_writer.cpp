@@ -11,22 +11,22 @@ namespace {
 
 /// Adds the path to errors of parts that do not know it.
 template <typename Action>
-auto naming(const std::string& path, Action action) {
+auto naming(const std::filesystem::path& path, Action action) {
     try {
         return action();
     } catch (const Error& error) {
-        throw error.at({path, {}, {}});
+        throw error.at({path.string(), {}, {}});
     }
 }
 
 }  // namespace
 
 VideoWriter::VideoWriter(const std::filesystem::path& path, const std::string& muxer, const ImageType& type,
-                         const EncoderSettings& settings)
-    : path_(path.string()),
-      encoder_(naming(path_, [&] { return Encoder(settings, type); })),
+                         const EncoderSettings& settings, const ChunkWriteOptions& options)
+    : path_(path),
+      encoder_(naming(path, [&] { return Encoder(settings, type); })),
       file_(file_system().open(path, OpenMode::create_exclusive)),
-      output_(*file_),
+      output_(*file_, options.make_room),
       stream_(encoder_.stream()) {
     begin_file(muxer);
 }
@@ -39,7 +39,7 @@ void VideoWriter::begin_file(const std::string& muxer) {
     // Payloads have to be stored byte for byte, so no filter of FFmpeg's own choice.
     format_->flags = (format_->flags | AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_FLUSH_PACKETS) & ~AVFMT_FLAG_AUTO_BSF;
     AVStream* stream = avformat_new_stream(format_.get(), nullptr);
-    if (!stream) throw Error(ErrorCode::internal, {path_, {}, {}}, "out of memory for a video stream");
+    if (!stream) throw Error(ErrorCode::internal, {path_.string(), {}, {}}, "out of memory for a video stream");
     encoder_.fill(*stream->codecpar);
     stream->codecpar->codec_tag = 0;
     stream->time_base = encoder_.frame_duration();
@@ -52,11 +52,12 @@ void VideoWriter::begin_file(const std::string& muxer) {
 
 void VideoWriter::fail_on(int code, const char* action) {
     output_.rethrow();
-    if (code < 0) throw libav_error(code, path_, action);
+    if (code < 0) throw libav_error(code, path_.string(), action);
 }
 
 void VideoWriter::write(const cv::Mat& image) {
-    if (finished_) throw Error(ErrorCode::invalid_argument, {path_, {}, {}}, "is finished; no frame can be added");
+    if (finished_)
+        throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}}, "is finished; no frame can be added");
     store_all(naming(path_, [&] { return encoder_.encode(image); }));
 }
 
@@ -88,7 +89,7 @@ void VideoWriter::store(EncodedPacket encoded) {
     fail_on(format_->pb->error, "write a frame");
     const auto offset = output_.find({packet.data, static_cast<size_t>(packet.size)});
     if (!offset) {
-        throw Error(ErrorCode::internal, {path_, {}, {}},
+        throw Error(ErrorCode::internal, {path_.string(), {}, {}},
                     "the bytes of frame " + std::to_string(position) + " are not where they were written");
     }
     stored.packet->offset = *offset;
@@ -117,7 +118,11 @@ void VideoWriter::finish() {
     fail_on(av_write_trailer(format_.get()), "finish the file");
     avio_flush(format_->pb);
     fail_on(format_->pb->error, "finish the file");
-    file_->close();
+}
+
+void VideoWriter::sync() {
+    file_->sync();
+    if (std::exchange(file_is_new_, false)) file_system().sync_folder(path_.parent_path());
 }
 
 }  // namespace reelstore

@@ -19,15 +19,16 @@ namespace reelstore {
 /// Each packet is in the file (not yet on the disk: sync the file for that) when write() that produced it returns.
 /// Frames are handed out by take_stored() in order of position, in groups such that all that a frame needs to be
 /// decoded is handed out with or before it; without B-frames that is each frame at once. Destroyed without finish() it
-/// leaves the file as it is. Errors name the path. Used by one thread at a time.
+/// leaves the file as it is. Errors name the path. Used by one thread at a time, except sync().
 class VideoWriter : public ChunkWriter {
 public:
     /// Creates `path`, which must not exist. `muxer` is FFmpeg's name ("mp4", "mov", "matroska", "avi").
     VideoWriter(const std::filesystem::path& path, const std::string& muxer, const ImageType& type,
-                const EncoderSettings& settings);
+                const EncoderSettings& settings, const ChunkWriteOptions& options = {});
 
     void write(const cv::Mat& image) override;
     std::vector<StoredFrame> take_stored() override;
+    void sync() override;
     void finish() override;
     uint64_t bytes_written() const override { return output_.bytes_written(); }
     std::optional<VideoStream> stream() const override { return stream_; }
@@ -38,7 +39,7 @@ private:
     void store_all(std::vector<EncodedPacket> packets);
     void fail_on(int code, const char* action);
 
-    std::string path_;
+    std::filesystem::path path_;
     Encoder encoder_;
     std::unique_ptr<File> file_;
     FileOutput output_;
@@ -50,6 +51,7 @@ private:
     std::vector<StoredFrame> ready_;   ///< in order of position
     int64_t next_position_ = 0;        ///< above the highest position stored
     bool finished_ = false;
+    bool file_is_new_ = true;  ///< its name is not durable yet; used by sync() alone
 };
 
 }  // namespace reelstore

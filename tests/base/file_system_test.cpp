@@ -4,15 +4,32 @@
 #include <fstream>
 #include <iterator>
 
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
 
 #include "base/error.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/temporary_folder.h"
 #include "tests/thrown_error.h"
+
+namespace {
+
+/// What flock() fails with; 0: it is the system's.
+int flock_error = 0;
+
+}  // namespace
+
+/// In the place of the C library's: no file system without locks is at hand.
+extern "C" int flock(int descriptor, int operation) noexcept {
+    if (flock_error == 0) return static_cast<int>(::syscall(SYS_flock, descriptor, operation));
+    errno = flock_error;
+    return -1;
+}
 
 namespace reelstore {
 
@@ -24,68 +41,55 @@ std::string content(const std::filesystem::path& path) {
 }
 
 /// Records the calls it passes on, and fails at one of them.
-class RecordingFileSystem final : public FileSystem {
+class RecordingFileSystem final : public ForwardingFileSystem {
 public:
-    explicit RecordingFileSystem(FileSystem& real) : real_(real) {}
-
     std::vector<std::string> calls;
     std::string fail_at;
 
     std::unique_ptr<File> open(const std::filesystem::path& path, OpenMode mode) override;
-    FileStatus status(const std::filesystem::path& path) override { return real_.status(path); }
-    std::vector<std::string> list(const std::filesystem::path& folder) override { return real_.list(folder); }
-    void create_folder(const std::filesystem::path& folder) override { real_.create_folder(folder); }
     void rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
         note("rename");
-        real_.rename(from, to);
+        ForwardingFileSystem::rename(from, to);
     }
     void remove(const std::filesystem::path& path) override {
         note("remove");
-        real_.remove(path);
+        ForwardingFileSystem::remove(path);
     }
     void sync_folder(const std::filesystem::path& folder) override {
         note("sync_folder");
-        real_.sync_folder(folder);
-    }
-    std::unique_ptr<FileLock> try_lock(const std::filesystem::path& path, std::string_view text) override {
-        return real_.try_lock(path, text);
+        ForwardingFileSystem::sync_folder(folder);
     }
 
     void note(const std::string& call) {
         calls.push_back(call);
         if (call == fail_at) throw system_error(ENOSPC, "test", call);
     }
-
-private:
-    FileSystem& real_;
 };
 
-class RecordingFile final : public File {
+class RecordingFile final : public ForwardingFile {
 public:
-    RecordingFile(RecordingFileSystem& system, std::unique_ptr<File> real) : system_(system), real_(std::move(real)) {}
-    size_t read_at(void* buffer, size_t size, uint64_t offset) override { return real_->read_at(buffer, size, offset); }
+    RecordingFile(RecordingFileSystem& system, std::unique_ptr<File> real)
+        : ForwardingFile(std::move(real)), system_(system) {}
     void write_at(const void* data, size_t size, uint64_t offset) override {
         system_.note("write");
-        real_->write_at(data, size, offset);
+        ForwardingFile::write_at(data, size, offset);
     }
-    uint64_t size() override { return real_->size(); }
     void sync() override {
         system_.note("sync");
-        real_->sync();
+        ForwardingFile::sync();
     }
     void close() override {
         system_.note("close");
-        real_->close();
+        ForwardingFile::close();
     }
 
 private:
     RecordingFileSystem& system_;
-    std::unique_ptr<File> real_;
 };
 
 std::unique_ptr<File> RecordingFileSystem::open(const std::filesystem::path& path, OpenMode mode) {
     note("open");
-    return std::make_unique<RecordingFile>(*this, real_.open(path, mode));
+    return std::make_unique<RecordingFile>(*this, ForwardingFileSystem::open(path, mode));
 }
 
 }  // namespace
@@ -110,6 +114,38 @@ TEST_CASE("file_system: files are created exclusively, written and read at posit
     CHECK(error_of([&] { file_system().open(folder / "b", OpenMode::read_write); }) == ErrorCode::not_found);
     auto reader = file_system().open(folder / "a", OpenMode::read);
     CHECK(error_of([&] { reader->write_at("x", 1, 0); }) == ErrorCode::io);
+}
+
+TEST_CASE("file_system: truncate cuts off and lengthens with zeros") {
+    TemporaryFolder folder;
+    auto file = file_system().open(folder / "a", OpenMode::create_exclusive);
+    file->write_at("hello world", 11, 0);
+    file->truncate(5);
+    CHECK(content(folder / "a") == "hello");
+    file->truncate(8);
+    CHECK(content(folder / "a") == std::string("hello\0\0\0", 8));
+    file->truncate(0);
+    CHECK(file->size() == 0);
+    auto reader = file_system().open(folder / "a", OpenMode::read);
+    CHECK(error_of([&] { reader->truncate(1); }) == ErrorCode::io);
+}
+
+TEST_CASE("file_system: allocate takes disk space and keeps the content") {
+    TemporaryFolder folder;
+    auto file = file_system().open(folder / "a", OpenMode::create_exclusive);
+    file->write_at("abc", 3, 0);
+    file->allocate(1 << 20);
+    CHECK(file->size() == 1 << 20);
+    struct stat status {};
+    REQUIRE(::stat((folder / "a").c_str(), &status) == 0);
+    CHECK(status.st_blocks * 512 >= 1 << 20);
+    CHECK(content(folder / "a") == "abc" + std::string((1 << 20) - 3, '\0'));
+    file->allocate(10);
+    CHECK(file->size() == 1 << 20);
+    auto reader = file_system().open(folder / "a", OpenMode::read);
+    CHECK(error_of([&] { reader->allocate(1 << 21); }) == ErrorCode::io);
+    CHECK(error_of([&] { file->allocate(uint64_t{1} << 60); }).has_value());
+    CHECK(file->size() == 1 << 20);
 }
 
 TEST_CASE("file_system: a folder or a pipe is no file, and a pipe does not block") {
@@ -183,6 +219,79 @@ TEST_CASE("file_system: a removed and created again lock file is another lock") 
     CHECK_FALSE(file_system().try_lock(path, "third"));
 }
 
+TEST_CASE("file_system: a file system without locks is told from a lock that somebody holds") {
+    TemporaryFolder folder;
+    const auto path = folder / ".lock";
+    write_new_file(path, "holder", 6);
+    for (const int error_number : {ENOLCK, EOPNOTSUPP, EINVAL, ENOSYS}) {
+        flock_error = error_number;
+        CHECK(error_of([&] { file_system().try_lock(path, "me"); }) == ErrorCode::unsupported);
+        CHECK(error_of([&] { file_system().is_locked(path); }) == ErrorCode::unsupported);
+        CHECK(content(path) == "holder");
+    }
+    flock_error = EIO;
+    CHECK(error_of([&] { file_system().try_lock(path, "me"); }) == ErrorCode::io);
+    flock_error = EWOULDBLOCK;
+    CHECK_FALSE(file_system().try_lock(path, "me"));
+    flock_error = 0;
+    CHECK(file_system().try_lock(path, "me"));
+}
+
+TEST_CASE("file_system: a lock stays with the process that took it, and its forked children do not prolong it") {
+    TemporaryFolder folder;
+    const auto path = folder / ".lock";
+    int to_grandchild[2];
+    int from_grandchild[2];
+    REQUIRE(::pipe(to_grandchild) == 0);
+    REQUIRE(::pipe(from_grandchild) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const auto lock = file_system().try_lock(path, "child");
+        if (!lock || ::fork() != 0) ::_exit(lock ? 0 : 1);
+        char byte = lock->held() ? 'h' : '.';
+        if (::write(from_grandchild[1], &byte, 1) != 1) ::_exit(1);
+        ::close(to_grandchild[1]);
+        // Lives until the test has ended.
+        ::_exit(::read(to_grandchild[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    char byte = 0;
+    REQUIRE(::read(from_grandchild[0], &byte, 1) == 1);
+    CHECK(byte == '.');
+    CHECK(file_system().try_lock(path, "after the child"));
+    for (const int descriptor : {to_grandchild[0], to_grandchild[1], from_grandchild[0], from_grandchild[1]}) {
+        ::close(descriptor);
+    }
+}
+
+TEST_CASE("file_system: a forked child that ends its copy of a lock neither frees it nor closes a file of its own") {
+    TemporaryFolder folder;
+    const auto path = folder / ".lock";
+    auto other = file_system().try_lock(folder / "other", "");
+    auto lock = file_system().try_lock(path, "parent");
+    auto third = file_system().try_lock(folder / "third", "");
+    other.reset();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        // Gets the number that the lock had.
+        auto file = file_system().open(folder / "file", OpenMode::create_exclusive);
+        lock.reset();
+        third.reset();
+        const bool written = !error_of([&] { file->write_at("x", 1, 0); });
+        ::_exit(written && !file_system().try_lock(path, "child") ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    CHECK(lock->held());
+    CHECK_FALSE(file_system().try_lock(path, "second"));
+    CHECK(content(path) == "parent");
+    CHECK_FALSE(file_system().try_lock(folder / "third", "second"));
+    CHECK(file_system().try_lock(folder / "other", "second"));
+}
+
 TEST_CASE("file_system: reading whole files keeps to the limit") {
     TemporaryFolder folder;
     write_new_file(folder / "a", "abc", 3);
@@ -209,7 +318,7 @@ TEST_CASE("file_system: copies are exact and never replace a file") {
 
 TEST_CASE("file_system: an atomic write syncs before it renames, and the folder after") {
     TemporaryFolder folder;
-    RecordingFileSystem recording(file_system());
+    RecordingFileSystem recording;
     FileSystemOverride override(recording);
     write_file_atomically(folder / "a", "first");
     CHECK(recording.calls == std::vector<std::string>{"open", "write", "sync", "close", "rename", "sync_folder"});
@@ -223,7 +332,7 @@ TEST_CASE("file_system: a failed atomic write leaves the old content and no temp
     write_file_atomically(folder / "a", "old");
     for (const char* step : {"open", "write", "sync", "close", "rename"}) {
         CAPTURE(step);
-        RecordingFileSystem recording(file_system());
+        RecordingFileSystem recording;
         recording.fail_at = step;
         FileSystemOverride override(recording);
         CHECK(error_of([&] { write_file_atomically(folder / "a", "new"); }) == ErrorCode::no_space);
@@ -238,7 +347,7 @@ TEST_CASE("file_system: a failed atomic write leaves the old content and no temp
 TEST_CASE("file_system: a failed new file or copy leaves nothing behind") {
     TemporaryFolder folder;
     write_new_file(folder / "a", "abc", 3);
-    RecordingFileSystem recording(file_system());
+    RecordingFileSystem recording;
     recording.fail_at = "write";
     FileSystemOverride override(recording);
     CHECK(error_of([&] { write_new_file(folder / "b", "x", 1); }) == ErrorCode::no_space);

@@ -215,6 +215,7 @@ TEST_CASE("sqlite: a transaction not committed is rolled back") {
 TEST_CASE("sqlite: a second writer waits and is then told that the database is locked") {
     TemporaryFolder folder;
     Database first(folder / "a", Mode::create);
+    first.execute("CREATE TABLE t(v)");
     Database second(folder / "a", Mode::read_write);
     second.execute("PRAGMA busy_timeout=10");
     Transaction transaction(first);

@@ -16,6 +16,7 @@
 #include "base/npz.h"
 #include "codecs/file_format.h"
 #include "tests/codecs/video_kit.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/temporary_folder.h"
 #include "tests/thrown_error.h"
 
@@ -101,48 +102,33 @@ void change_facts(Members& members, const std::function<void(Json&)>& change) {
     member(members, "facts") = npy;
 }
 
-/// Refuses to read more than so many bytes of one file.
-class MeteredFile : public File {
+/// Counts the bytes that are read of it.
+class MeteredFile : public ForwardingFile {
 public:
-    MeteredFile(std::unique_ptr<File> real, uint64_t& bytes) : real_(std::move(real)), bytes_(bytes) {}
+    MeteredFile(std::unique_ptr<File> real, uint64_t& bytes) : ForwardingFile(std::move(real)), bytes_(bytes) {}
     size_t read_at(void* buffer, size_t size, uint64_t offset) override {
-        const size_t got = real_->read_at(buffer, size, offset);
+        const size_t got = ForwardingFile::read_at(buffer, size, offset);
         bytes_ += got;
         return got;
     }
-    void write_at(const void* data, size_t size, uint64_t offset) override { real_->write_at(data, size, offset); }
-    uint64_t size() override { return real_->size(); }
-    void sync() override { real_->sync(); }
-    void close() override { real_->close(); }
 
 private:
-    std::unique_ptr<File> real_;
     uint64_t& bytes_;
 };
 
 /// Counts the bytes that are read of one file.
-class MeteringFileSystem : public FileSystem {
+class MeteringFileSystem : public ForwardingFileSystem {
 public:
-    MeteringFileSystem(FileSystem& real, std::filesystem::path watched) : real_(real), watched_(std::move(watched)) {}
+    explicit MeteringFileSystem(std::filesystem::path watched) : watched_(std::move(watched)) {}
     std::unique_ptr<File> open(const std::filesystem::path& path, OpenMode mode) override {
-        auto file = real_.open(path, mode);
+        auto file = ForwardingFileSystem::open(path, mode);
         if (path != watched_) return file;
         return std::make_unique<MeteredFile>(std::move(file), bytes);
-    }
-    FileStatus status(const std::filesystem::path& path) override { return real_.status(path); }
-    std::vector<std::string> list(const std::filesystem::path& folder) override { return real_.list(folder); }
-    void create_folder(const std::filesystem::path& folder) override { real_.create_folder(folder); }
-    void rename(const std::filesystem::path& from, const std::filesystem::path& to) override { real_.rename(from, to); }
-    void remove(const std::filesystem::path& path) override { real_.remove(path); }
-    void sync_folder(const std::filesystem::path& folder) override { real_.sync_folder(folder); }
-    std::unique_ptr<FileLock> try_lock(const std::filesystem::path& path, std::string_view text) override {
-        return real_.try_lock(path, text);
     }
 
     uint64_t bytes = 0;
 
 private:
-    FileSystem& real_;
     std::filesystem::path watched_;
 };
 
@@ -205,7 +191,7 @@ TEST_CASE("a video with a packet cache opens without a scan and without reading 
     const std::vector<std::string> names = {"video.mp4", "video.mp4.packets.npz"};
     CHECK(names_in(folder.path()) == names);
 
-    MeteringFileSystem metering(file_system(), path);
+    MeteringFileSystem metering(path);
     const FileSystemOverride override(metering);
     const auto source = open_video(path);
     CHECK(source->warnings().empty());

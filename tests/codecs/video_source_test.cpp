@@ -12,6 +12,7 @@
 #include "codecs/video/packet_scan.h"
 #include "codecs/video/video_chunk_format.h"
 #include "tests/codecs/video_kit.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/temporary_folder.h"
 
 namespace reelstore {
@@ -68,27 +69,14 @@ std::optional<int> golden_number(const cv::Mat& image, bool odd) {
 }
 
 /// Counts what is opened.
-class WatchedFileSystem : public FileSystem {
+class WatchedFileSystem : public ForwardingFileSystem {
 public:
-    explicit WatchedFileSystem(FileSystem& real) : real_(real) {}
     std::unique_ptr<File> open(const std::filesystem::path& path, OpenMode mode) override {
         opened.push_back(path.filename().string());
-        return real_.open(path, mode);
-    }
-    FileStatus status(const std::filesystem::path& path) override { return real_.status(path); }
-    std::vector<std::string> list(const std::filesystem::path& folder) override { return real_.list(folder); }
-    void create_folder(const std::filesystem::path& folder) override { real_.create_folder(folder); }
-    void rename(const std::filesystem::path& from, const std::filesystem::path& to) override { real_.rename(from, to); }
-    void remove(const std::filesystem::path& path) override { real_.remove(path); }
-    void sync_folder(const std::filesystem::path& folder) override { real_.sync_folder(folder); }
-    std::unique_ptr<FileLock> try_lock(const std::filesystem::path& path, std::string_view text) override {
-        return real_.try_lock(path, text);
+        return ForwardingFileSystem::open(path, mode);
     }
 
     std::vector<std::string> opened;
-
-private:
-    FileSystem& real_;
 };
 
 }  // namespace
@@ -144,7 +132,7 @@ TEST_CASE("texts that name other files are refused by content, and what they nam
             CAPTURE(name);
             const auto path = folder / (std::string(name) + extension);
             write_text(path, text);
-            WatchedFileSystem watched(file_system());
+            WatchedFileSystem watched;
             const FileSystemOverride override(watched);
             const std::string what = opening_error(path, ErrorCode::unsupported);
             CHECK(what.find("is not a video file (looks like " + std::string(name) + ")") != std::string::npos);
@@ -172,7 +160,7 @@ TEST_CASE("an mp4 whose samples lie in another file is refused or empty, and tha
     REQUIRE(found != bytes.end());
     found[7] = 0;
     write_bytes(folder / "1.mp4", bytes);
-    WatchedFileSystem watched(file_system());
+    WatchedFileSystem watched;
     const FileSystemOverride override(watched);
     try {
         video_files().open(folder / "1.mp4", {});

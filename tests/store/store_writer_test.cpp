@@ -381,12 +381,41 @@ TEST_CASE("numbers may repeat, go down and be any 64-bit value; times may repeat
     }
 }
 
-TEST_CASE("after a failed write every further call says so, and what was committed stays") {
+TEST_CASE("after a failed write the frames go to a new chunk, and an event says so") {
     const TemporaryFolder folder;
     StoreWriter writer(folder / "s", {.format = "npy", .chunk_frames = 100, .commit_interval = 0});
     for (int i = 0; i < 3; ++i) writer.add(image(i), i, fixture_time(i));
     // Something else takes the next frame's name.
     std::ofstream(folder / "s" / "000000" / "000003.npy") << "taken";
+    for (int i = 3; i < 6; ++i) writer.add(image(i), i, fixture_time(i));
+    CHECK(writer.stats().faults == 1);
+    writer.close();
+    StoreReader store(folder / "s");
+    CHECK(store.frame_count() == 6);
+    CHECK(store.closed());
+    CHECK(store.chunks() == std::vector<int64_t>{0, 1});
+    for (int i = 0; i < 6; ++i) CHECK(read_image_number(store.at_index(i).image) == i);
+    std::vector<std::string> kinds;
+    store.visit_events([&](const EventRow& event) {
+        kinds.push_back(event.kind);
+        if (event.kind == "fault") {
+            CHECK(event.frame_index == 3);
+            const Json data = Json::parse(event.data);
+            CHECK(data.at("chunk") == 0);
+            CHECK(data.at("code") == "already_exists");
+            CHECK(data.at("frames_written_again") == 1);
+        }
+        return true;
+    });
+    CHECK(std::count(kinds.begin(), kinds.end(), "fault") == 1);
+}
+
+TEST_CASE("two faults without a commit between them end the recording; what was committed stays") {
+    const TemporaryFolder folder;
+    StoreWriter writer(folder / "s", {.format = "npy", .chunk_frames = 100, .commit_interval = 0});
+    for (int i = 0; i < 3; ++i) writer.add(image(i), i, fixture_time(i));
+    std::ofstream(folder / "s" / "000000" / "000003.npy") << "taken";
+    std::ofstream(folder / "s" / "000001") << "taken";
     CHECK(error_of([&] { writer.add(image(3), 3, fixture_time(3)); }) == ErrorCode::already_exists);
     CHECK(error_of([&] { writer.add(image(4), 4, fixture_time(4)); }) == ErrorCode::already_exists);
     CHECK(error_of([&] { writer.close(); }) == ErrorCode::already_exists);

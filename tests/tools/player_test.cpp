@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "tools/player.h"
@@ -75,6 +77,112 @@ TEST_CASE("keys pause, step and quit") {
     CHECK(player.position() == 2);
     player.command(ViewCommand::quit, 101);
     CHECK(player.finished());
+}
+
+namespace {
+
+/// A recording at 100 frames a second that is seen in pieces of a second, and a player that follows it.
+struct Followed {
+    explicit Followed(std::optional<double> rate = std::nullopt)
+        : player(
+              500, [](int64_t i) { return static_cast<double>(i) / 100; }, rate) {
+        player.grow(500, true, 0);
+        player.command(ViewCommand::toggle_follow, 0);
+    }
+
+    /// Lets it run to `until`; frames that were shown, and the longest time that one stayed.
+    void run(double until) {
+        for (; now < until; now += 0.002) {
+            if (now >= next_piece) {
+                frames += 100;
+                player.grow(frames, true, now);
+                next_piece += 1;
+            }
+            player.advance(now);
+            if (player.position() == shown) continue;
+            if (shown >= 0 && player.position() != shown + 1) ++jumps;
+            longest = std::max(longest, now - since);
+            since = now;
+            shown = player.position();
+        }
+    }
+
+    Player player;
+    int64_t frames = 500;
+    double now = 0;
+    double next_piece = 1;
+    int64_t shown = -1;
+    double since = 0;
+    double longest = 0;
+    int jumps = 0;
+};
+
+}  // namespace
+
+TEST_CASE("following jumps to the newest frame and plays what comes in pieces evenly") {
+    Followed live;
+    CHECK(live.player.position() == 499);
+    CHECK(live.player.following());
+    live.run(2.0);
+    live.longest = 0;
+    live.run(10.5);
+    CHECK(live.jumps == 0);
+    CHECK(live.longest < 0.1);
+    CHECK(live.frames - live.player.position() < 200);
+    CHECK_FALSE(live.player.finished());
+}
+
+TEST_CASE("a player that cannot keep up jumps to the newest frame") {
+    Followed live(50.0);
+    live.run(20.5);
+    CHECK(live.jumps >= 3);
+    CHECK(live.frames - live.player.position() < 300);
+}
+
+TEST_CASE("following can be left and taken up; pausing keeps the frame") {
+    Followed live;
+    live.run(3.5);
+    live.player.command(command_of_key(' '), live.now);
+    CHECK_FALSE(live.player.following());
+    const int64_t paused_at = live.player.position();
+    live.run(9.5);
+    CHECK(live.player.position() == paused_at);
+    live.player.command(command_of_key(' '), live.now);
+    CHECK(live.player.following());
+    live.run(11.5);
+    CHECK(live.frames - live.player.position() < 300);
+
+    live.player.command(command_of_key('f'), live.now);
+    CHECK_FALSE(live.player.following());
+    live.player.command(ViewCommand::step_back, live.now);
+    live.player.command(ViewCommand::toggle_pause, live.now);
+    const int64_t left_at = live.player.position();
+    const double left_when = live.now;
+    live.run(live.now + 4);
+    CHECK(live.player.position() ==
+          doctest::Approx(static_cast<double>(left_at) + (live.now - left_when) * 100).epsilon(0.2));
+    live.player.command(command_of_key('f'), live.now);
+    CHECK(live.player.position() == live.frames - 1);
+
+    // The end of the recording is played to, and ends the player.
+    live.player.grow(live.frames + 50, false, live.now);
+    CHECK_FALSE(live.player.following());
+    for (double now = live.now; now < live.now + 2; now += 0.001) live.player.advance(now);
+    CHECK(live.player.position() == live.frames + 49);
+    CHECK(live.player.finished());
+}
+
+TEST_CASE("without following, the last frame of a recording that grows is waited at") {
+    Player player(
+        3, [](int64_t i) { return static_cast<double>(i); }, 10.0);
+    player.grow(3, true, 0);
+    CHECK(play(player, 5).back().first == 2);
+    CHECK_FALSE(player.finished());
+    CHECK_FALSE(player.wait(5));
+    player.grow(5, true, 5);
+    CHECK_FALSE(player.following());
+    player.advance(5.001);
+    CHECK(player.position() == 3);
 }
 
 TEST_CASE("an empty store is finished at once") {

@@ -1,8 +1,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "store/open_source.h"
 #include "tools/console.h"
+#include "tools/follow.h"
 #include "tools/frame_json.h"
 #include "tools/ranges.h"
 #include "tools/verb.h"
@@ -10,6 +14,21 @@
 namespace reelstore {
 
 namespace {
+
+/// Stands for the number of frames of a recording that grows.
+constexpr int64_t kEndless = int64_t{1} << 62;
+
+/// The range of a recording that has `frame_count` frames at first: without an end it has none.
+IndexRange followed_range(std::string text, int64_t frame_count) {
+    const size_t colon = text.find(':');
+    if (colon != std::string::npos && text.substr(colon + 1, 1) == "-")
+        throw UsageError("with --follow a range cannot end at a frame counted from the end");
+    if (text.starts_with('-')) {
+        const int64_t first = parse_integer(text.substr(0, colon), "frame index") + frame_count;
+        text = std::to_string(std::max<int64_t>(0, first)) + (colon == std::string::npos ? "" : text.substr(colon));
+    }
+    return parse_index_range(text, kEndless);
+}
 
 class FramesVerb : public Verb {
 public:
@@ -19,21 +38,23 @@ public:
     }
     std::string examples() const override {
         return "  store frames mystore --csv > frames.csv\n  store frames mystore --index -10: --json\n"
-               "  store frames video.mp4 --csv\n";
+               "  store frames video.mp4 --csv\n"
+               "  store frames mystore --follow --index -1: --json      (while it is recorded, until it is closed)\n";
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_option("--index", range_, "only the frames A:B[:STEP]; negative values count from the end");
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line");
         app.add_flag("--csv", csv_, "comma separated values with a heading")->excludes(json);
+        app.add_flag("--follow", follow_,
+                     "go on with the frames of a store that is being recorded, until it is closed (or Ctrl-C)");
     }
     int run() override {
+        if (follow_) return follow();
         const std::unique_ptr<Recording> recording = open_recording(recording_);
         print_notes(recording->warnings());
         const IndexRange range = parse_index_range(range_, recording->frame_count());
-        if (csv_) fmt::print("index,number,time,chunk,position\n");
-        if (!json_ && !csv_)
-            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
+        print_heading();
         recording->visit_rows(range.first, range.last, [&](const FrameRow& row) {
             if ((row.index - range.first) % range.step == 0) print(row);
             return true;
@@ -42,6 +63,40 @@ public:
     }
 
 private:
+    int follow() {
+        const InterruptGuard interrupt;
+        const std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt);
+        if (!store) return kExitInterrupted;
+        print_notes(store->warnings());
+        const IndexRange range = followed_range(range_, store->frame_count());
+        print_heading();
+        int64_t next = range.first;
+        for (;;) {
+            const FollowState state = look_for_more(*store);
+            const int64_t end = std::min(range.last, store->frame_count());
+            store->visit_rows(next, end, [&](const FrameRow& row) {
+                if ((row.index - range.first) % range.step == 0) print(row);
+                return !interrupt.interrupted();
+            });
+            next = std::max(next, end);
+            if (std::fflush(stdout) != 0) return kExitFailed;
+            if (interrupt.interrupted()) return kExitInterrupted;
+            if (state == FollowState::closed || next >= range.last) break;
+            if (state == FollowState::abandoned) {
+                print_abandoned(*store);
+                break;
+            }
+            interrupt.wait(kFollowInterval);
+        }
+        return store->incomplete() ? kExitDataLost : kExitDone;
+    }
+
+    void print_heading() const {
+        if (csv_) fmt::print("index,number,time,chunk,position\n");
+        if (!json_ && !csv_)
+            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
+    }
+
     void print(const FrameRow& row) const {
         if (json_) {
             fmt::print("{}\n", to_json(row).dump());
@@ -57,6 +112,7 @@ private:
     std::string range_ = ":";
     bool json_ = false;
     bool csv_ = false;
+    bool follow_ = false;
 };
 
 }  // namespace

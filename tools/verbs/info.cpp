@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "store/open_source.h"
+#include "store/store_lock.h"
 #include "store/store_reader.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
@@ -20,6 +21,10 @@ Json or_null(const std::optional<T>& value) {
 
 Json text_or_null(const std::string& text) {
     return text.empty() ? Json() : Json(text);
+}
+
+bool is_being_recorded(const StoreReader& store) {
+    return !store.closed() && StoreLock::held(store.folder());
 }
 
 /// The same keys for every kind of recording; null where one has no meaning for a kind or is not known.
@@ -57,6 +62,8 @@ Json facts(const Recording& recording) {
     facts["has_extra_data"] = recording.has_extra_data();
     facts["extra_data_sample_rate"] = store ? or_null(store->extra_data_sample_rate()) : Json();
     facts["closed"] = recording.closed();
+    facts["recording"] = store ? Json(is_being_recorded(*store)) : Json();
+    facts["events"] = store ? Json(store->event_count()) : Json();
     facts["bytes"] = recording.media_bytes();
     facts["warnings"] = recording.warnings();
     return facts;
@@ -100,7 +107,11 @@ void print_store(const StoreReader& store) {
     print_line("extra data", !store.has_extra_data() ? "no"
                              : sample_rate           ? fmt::format("yes, {:.6g} samples/s", *sample_rate)
                                                      : "yes");
-    print_line("state", store.closed() ? "closed" : "open: being written, or its writer was killed");
+    if (const int64_t events = store.event_count(); events > 0)
+        print_line("events", fmt::format("{} (`store events` lists them)", events));
+    print_line("state", store.closed()             ? "closed"
+                        : is_being_recorded(store) ? "recording"
+                                                   : "not closed by its writer (`store repair` completes it)");
     print_line("uuid", metadata.uuid);
     print_metadata(store);
 }

@@ -2,7 +2,8 @@
 #include <CLI/CLI.hpp>
 
 #include <cmath>
-#include <limits>
+#include <cstdlib>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -40,6 +41,7 @@ public:
             if (*end != '\0' || !(rate_ > 0) || !std::isfinite(rate_))
                 throw UsageError("--time fps:N needs a rate above 0, not \"" + text + "\"");
             start_ = now_utc();
+            absolute_ = true;
         } else if (text != "source") {
             throw UsageError("--time must be source, now or fps:N, not \"" + text + "\"");
         } else if (!source.has_times) {
@@ -51,6 +53,11 @@ public:
         } else if (!source.times_are_absolute && source.creation_time) {
             start_ = *source.creation_time;
         }
+    }
+
+    /// Frames whose times are counted go on one interval behind `time`, that of the last frame of a store.
+    void continue_after(double time) {
+        if (kind_ == Kind::rate && !absolute_) start_ = time + 1 / rate_;
     }
 
     double operator()(const Frame& frame) {
@@ -68,6 +75,7 @@ public:
 private:
     enum class Kind { source, now, rate };
     Kind kind_ = Kind::source;
+    bool absolute_ = false;
     double rate_ = 0;
     double start_ = 0;
     int64_t count_ = 0;
@@ -85,6 +93,8 @@ public:
                "  store save images/ mystore --format npy --time fps:30\n"
                "  store save --source 0 mystore --format mjpeg/avi --chunk-frames 3000      (first camera, until "
                "Ctrl-C)\n"
+               "  store save --source 0 mystore --append --overflow drop           (go on, also after a crash; never "
+               "wait for the disk)\n"
                "  store save video.mp4 mystore --set crf=15 --set gop=30 --meta genotype=wt --meta rig=3\n";
     }
     void declare(CLI::App& app) override {
@@ -118,7 +128,19 @@ public:
         app.add_option("--set", codec_,
                        "codec option NAME=VALUE (crf=18, gop=30; `store formats --options` lists them)")
             ->allow_extra_args(false);
-        app.add_flag("--force", force_, "replace a store of this name");
+        app.add_option("--commit-interval", commit_interval_,
+                       "seconds of frames that a crash may cost (default 1; 0: none but what the encoder holds; off: "
+                       "the open chunk)");
+        app.add_option("--overflow", overflow_,
+                       "when the disk or the encoder cannot keep up: block (default: the source waits) or drop (frames "
+                       "are left out and recorded as events)")
+            ->check(CLI::IsMember({"block", "drop"}));
+        app.add_option("--buffer-bytes", buffer_bytes_,
+                       "memory for frames that wait, with or without K, M, G (default 256M)");
+        CLI::Option* force = app.add_flag("--force", force_, "replace a store of this name");
+        app.add_flag("--append", options_.append,
+                     "go on with the store if it is there, closed or left by a crash; its format stays")
+            ->excludes(force);
     }
     int run() override {
         if (paths_.size() == 2 && !source_.empty()) throw UsageError("give the source once: as SOURCE or as --source");
@@ -138,12 +160,18 @@ public:
         if (force_ && file_system().status(store).kind != FileKind::missing && !is_store(store)) {
             throw Error(ErrorCode::already_exists, {store, {}, {}}, "is not a store; --force only replaces stores");
         }
-        ReplacedOutput replaced(store, force_);
+        std::optional<ReplacedOutput> replaced;
+        if (!options_.append) replaced.emplace(store, force_);
         StoreWriter writer(store, options_);
+        if (const std::optional<FrameStamp> last = writer.last_frame()) {
+            pipeline_.first_number = last->number + 1;
+            time.continue_after(last->time);
+            print_note(fmt::format("{} goes on after its {} frames", store, writer.frame_count()));
+        }
         try {
             const int code = record(*source, filters, writer, time);
-            if (code == kExitDone) {
-                replaced.commit();
+            if (code == kExitDone || code == kExitDataLost) {
+                if (replaced) replaced->commit();
             } else {
                 keep_what_there_is(store, writer.frame_count(), replaced);
             }
@@ -166,16 +194,30 @@ private:
             bar.update(progress.frames_written, progress.frames_expected);
         };
         const PipelineResult result = run_pipeline(source, filters, writer, pipeline_, interrupt.token());
-        fmt::print(stderr, "{} frames saved to {}\n", result.frames_written, paths_.back());
-        return result.cancelled ? kExitInterrupted : kExitDone;
+        fmt::print(stderr, "{} frames saved to {}\n", result.frames_written - writer.stats().frames_dropped,
+                   paths_.back());
+        const WriterStats stats = writer.stats();
+        if (stats.faults > 0) {
+            print_note(fmt::format("the disk or the encoder failed {} times while recording; `store events` lists it",
+                                   stats.faults));
+        }
+        if (stats.frames_dropped > 0) {
+            print_note(
+                fmt::format("{} frames were dropped because the disk or the encoder could not keep up; `store "
+                            "events` lists them",
+                            stats.frames_dropped));
+        }
+        if (result.cancelled) return kExitInterrupted;
+        return stats.frames_dropped > 0 ? kExitDataLost : kExitDone;
     }
 
     /// After a failure or an interruption: the frames recorded so far stay, and so does the store that was to be
     /// replaced. A store without any frame is of no use to anybody.
-    static void keep_what_there_is(const std::string& store, int64_t frames, ReplacedOutput& replaced) {
+    static void keep_what_there_is(const std::string& store, int64_t frames, std::optional<ReplacedOutput>& replaced) {
+        if (!replaced) return;
         if (frames > 0) {
-            fmt::print(stderr, "the {} frames recorded so far are in {}\n", frames, store);
-            const std::filesystem::path old = replaced.keep_both();
+            fmt::print(stderr, "the frames recorded so far are in {}\n", store);
+            const std::filesystem::path old = replaced->keep_both();
             if (!old.empty()) fmt::print(stderr, "the store that was to be replaced is now {}\n", old.string());
         } else {
             std::error_code ignored;
@@ -189,13 +231,27 @@ private:
         if (!chunk_bytes_.empty()) options_.chunk_bytes = parse_bytes(chunk_bytes_);
         if (frames_ >= 0) pipeline_.frames = frames_;
         options_.codec = parse_codec_options(codec_);
-        options_.time_zone = source.info().time_zone;
+        options_.commit_interval = parse_commit_interval();
+        options_.overflow = overflow_ == "drop" ? Overflow::drop : Overflow::block;
+        if (!buffer_bytes_.empty()) options_.buffer_bytes = parse_bytes(buffer_bytes_);
+        // A store that goes on has its zone and metadata already.
+        const bool goes_on = options_.append && is_store(paths_.back());
+        if (!goes_on) options_.time_zone = source.info().time_zone;
         const auto* store = dynamic_cast<const StoreReader*>(&source);
         if (store && raw_ && options_.encoding.empty()) options_.encoding = store->metadata().encoding;
-        Json user = source.user_metadata();
+        Json user = goes_on ? Json::object() : source.user_metadata();
         const std::string pairs = parse_user_pairs(user_);
         if (!pairs.empty()) user.update(parse_yaml(pairs, "--meta").value);
         if (!user.empty()) options_.metadata = to_yaml(user);
+    }
+
+    std::optional<double> parse_commit_interval() const {
+        if (commit_interval_ == "off") return std::nullopt;
+        char* end = nullptr;
+        const double seconds = std::strtod(commit_interval_.c_str(), &end);
+        if (commit_interval_.empty() || *end != '\0' || !(seconds >= 0) || !std::isfinite(seconds))
+            throw UsageError("--commit-interval needs seconds or off, not \"" + commit_interval_ + "\"");
+        return seconds;
     }
 
     std::vector<std::string> paths_;
@@ -214,6 +270,9 @@ private:
     bool deep_ = false;
     bool raw_ = false;
     bool force_ = false;
+    std::string commit_interval_ = "1";
+    std::string overflow_ = "block";
+    std::string buffer_bytes_;
 };
 
 }  // namespace

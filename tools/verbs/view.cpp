@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "store/open_source.h"
 #include "tools/console.h"
+#include "tools/follow.h"
 #include "tools/player.h"
 #include "tools/screen.h"
 #include "tools/time_text.h"
@@ -71,7 +72,9 @@ public:
     std::string name() const override { return "view"; }
     std::string summary() const override { return "play a recording in a window"; }
     std::string examples() const override {
-        return std::string("  store view mystore\n  store view mystore --fps 5\n  store view video.avi\n\n") +
+        return std::string(
+                   "  store view mystore\n  store view mystore --fps 5\n  store view video.avi\n"
+                   "  store view mystore --follow      (while it is recorded)\n\n") +
                view_keys_help() + "\n";
     }
     void declare(CLI::App& app) override {
@@ -79,17 +82,26 @@ public:
         app.add_option("--fps", frames_per_second_,
                        "frames a second; 0 = as fast as possible (default: by the recorded times, without any 25)")
             ->check(CLI::NonNegativeNumber);
+        app.add_flag("--follow", follow_, "begin at the newest frame of a store that is being recorded and keep to it");
         app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording = open_recording(recording_);
+        const InterruptGuard interrupt;
+        std::unique_ptr<Recording> recording;
+        if (follow_) {
+            std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt);
+            followed_ = store.get();
+            recording = std::move(store);
+            if (!recording || !wait_for_first_frame(interrupt)) return kExitInterrupted;
+        } else {
+            recording = open_recording(recording_);
+        }
         print_notes(recording->warnings());
         if (const auto rate = recording->info().frame_rate)
             fmt::print(stderr, "{} frames, {:.6g} a second\n", recording->frame_count(), *rate);
         if (recording->frame_count() == 0) return kExitDone;
         require_display();
         screen_ = screen_size().value_or(kUsualScreen);
-        const InterruptGuard interrupt;
         try {
             return play(*recording, interrupt);
         } catch (const cv::Exception& error) {
@@ -98,6 +110,26 @@ public:
     }
 
 private:
+    /// False when that was interrupted.
+    bool wait_for_first_frame(const InterruptGuard& interrupt) {
+        while (followed_->frame_count() == 0 && look_for_more(*followed_) == FollowState::recording) {
+            if (interrupt.wait(kFollowInterval)) return false;
+        }
+        return true;
+    }
+
+    /// Tells the player of new frames, ten times a second.
+    void look_for_frames(Player& player) {
+        const double now = now_monotonic();
+        if (!followed_ || now < next_look_) return;
+        next_look_ = now + std::chrono::duration<double>(kFollowInterval).count();
+        const FollowState state = look_for_more(*followed_);
+        player.grow(followed_->frame_count(), state == FollowState::recording, now);
+        if (state == FollowState::recording) return;
+        if (state == FollowState::abandoned) print_abandoned(*followed_);
+        followed_ = nullptr;
+    }
+
     int play(Recording& recording, const InterruptGuard& interrupt) {
         std::optional<double> rate;
         if (frames_per_second_ >= 0) {
@@ -109,11 +141,17 @@ private:
             recording.frame_count(), [&](int64_t index) { return recording.row(index)->time; }, rate);
         cv::namedWindow(kWindow, cv::WINDOW_NORMAL | cv::WINDOW_KEEPRATIO | cv::WINDOW_GUI_NORMAL);
         int64_t shown = -1;
+        bool shown_live = false;
         int64_t damaged = 0;
+        look_for_frames(player);
+        if (follow_) player.command(ViewCommand::toggle_follow, now_monotonic());
         while (!player.finished() && !interrupt.interrupted()) {
-            if (player.position() != shown) {
+            look_for_frames(player);
+            if (player.position() != shown || player.following() != shown_live) {
+                const bool new_frame = player.position() != shown;
                 shown = player.position();
-                damaged += show(recording, shown) ? 0 : 1;
+                shown_live = player.following();
+                if (!show(recording, shown, shown_live) && new_frame) ++damaged;
             }
             const std::optional<double> wait = player.wait(now_monotonic());
             const int milliseconds = wait ? std::max(1, static_cast<int>(std::min(*wait, 0.05) * 1000)) : 50;
@@ -127,7 +165,7 @@ private:
     }
 
     /// False when the frame could not be read; the viewer then says so and goes on.
-    bool show(Recording& recording, int64_t index) {
+    bool show(Recording& recording, int64_t index, bool live) {
         cv::Mat canvas;
         bool readable = true;
         try {
@@ -144,7 +182,7 @@ private:
         const double share = std::min(
             {1.0, kScreenShare * screen_.first / canvas.cols, (kScreenShare * screen_.second - status) / canvas.rows});
         if (share < 1) cv::resize(canvas, canvas, {}, share, share, cv::INTER_AREA);
-        if (!hide_status_) add_status(canvas, recording, *recording.row(index));
+        if (!hide_status_) add_status(canvas, recording, *recording.row(index), live);
         if (!sized_) cv::resizeWindow(kWindow, canvas.cols, canvas.rows);
         sized_ = true;
         cv::imshow(kWindow, canvas);
@@ -153,15 +191,15 @@ private:
 
     /// Frame number on the left; on the right the time of day in the recording's zone, or since the beginning of a
     /// file.
-    static void add_status(cv::Mat& canvas, const Recording& recording, const FrameRow& row) {
+    static void add_status(cv::Mat& canvas, const Recording& recording, const FrameRow& row, bool live) {
         cv::copyMakeBorder(canvas, canvas, 0, kStatusHeight, 0, std::max(0, kMinimumWidth - canvas.cols),
                            cv::BORDER_CONSTANT, {0, 0, 0});
         const std::string time = time_text(recording, row.time);
         const int baseline = canvas.rows - 7;
         const double size = 0.42;
         const cv::Scalar white(255, 255, 255);
-        cv::putText(canvas, std::to_string(row.number), {6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1,
-                    cv::LINE_AA);
+        cv::putText(canvas, std::to_string(row.number) + (live ? "  LIVE" : ""), {6, baseline},
+                    cv::FONT_HERSHEY_SIMPLEX, size, white, 1, cv::LINE_AA);
         const int width = cv::getTextSize(time, cv::FONT_HERSHEY_SIMPLEX, size, 1, nullptr).width;
         cv::putText(canvas, time, {canvas.cols - width - 6, baseline}, cv::FONT_HERSHEY_SIMPLEX, size, white, 1,
                     cv::LINE_AA);
@@ -170,6 +208,9 @@ private:
     std::string recording_;
     double frames_per_second_ = -1;
     bool hide_status_ = false;
+    bool follow_ = false;
+    StoreReader* followed_ = nullptr;  ///< while more may come
+    double next_look_ = 0;
     bool sized_ = false;
     std::pair<int, int> screen_ = kUsualScreen;
 };

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "store/frame_index.h"
+#include "store/layout.h"
+#include "store/metadata.h"
+
+namespace reelstore {
+
+/// What became of a chunk that a writer had left open.
+struct FinishedChunk {
+    int64_t chunk = 0;
+    int64_t frames_kept = 0;         ///< committed frames whose bytes are there
+    int64_t frames_lost = 0;         ///< committed frames whose bytes are missing or damaged; they stay listed
+    int64_t frames_uncommitted = 0;  ///< found behind the committed ones, without number and time; kept aside
+    std::vector<std::string> notes;  ///< what a user should know, one sentence each
+};
+
+/// Completes a chunk that a writer left open: makes its media a proper container of exactly the committed frames,
+/// writes extra data file and sidecar, and marks the chunk closed, with an event `repaired` in the index.
+///
+/// `index` is open for writing (in write-ahead mode) and the caller holds the store's lock. Nothing is done to a chunk
+/// that is closed. At every moment readers get the committed frames right, and a run that was ended anywhere is
+/// completed by the next. What the media hold beyond the committed frames is kept beside them (spec/format.md, Files
+/// kept aside). Throws Error naming file and chunk when the disk fails, and Error(corrupt) when there is a sidecar with
+/// more frames than the index has, which must then be built anew (`store repair`); the chunk stays open.
+FinishedChunk finish_open_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
+                                int64_t chunk);
+
+/// The same for a chunk that counts as closed, whose media have been cut off or damaged since; they are kept as they
+/// were in a copy.
+FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
+                             int64_t chunk);
+
+/// Finishes every open chunk of an index, in order.
+std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayout& layout,
+                                              const StoreMetadata& metadata);
+
+/// Renames a file to NAME.uncommitted, or NAME.uncommitted.2 and so on where that is taken; durable after syncing the
+/// folder. Gives the new path.
+std::filesystem::path set_aside(const std::filesystem::path& path);
+/// Copies a file to NAME.before_repair beside it, durably; does nothing when a copy of this size is there already.
+/// Gives the copy's path.
+std::filesystem::path keep_copy(const std::filesystem::path& path);
+
+}  // namespace reelstore
