@@ -16,6 +16,9 @@ namespace reelstore::bench {
 /// Rows at the top of every image that carry its number as a barcode (base/numbered_frames.h).
 inline constexpr int kBarcodeRows = 32;
 
+/// The real footage unless told otherwise: a sample of OpenCV's.
+inline constexpr char kSampleVideo[] = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
+
 /// An endless row of images of one type.
 class Footage {
 public:

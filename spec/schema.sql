@@ -35,7 +35,7 @@ CREATE TABLE frames (
     chunk           INTEGER NOT NULL,     -- position in the chunk = frame_index - chunks.first_index
     byte_offset     INTEGER,              -- video: the frame's encoded bytes in the chunk's file
     byte_size       INTEGER,              -- image files: of the file
-    packet_flags    INTEGER,              -- video: 1 = a decoder can start here, 2 = no other frame needs it
+    packet_flags    INTEGER,              -- video: 1 = a decoder can start here, 2 = no other frame needs it, 4 = others may
     packet_pts      INTEGER,              -- video: time stamp in units of stream.time_base
     decode_position INTEGER,              -- video: place in decode order; NULL when equal to the position in the chunk
     checksum        INTEGER               -- lower 32 bits of the XXH3-64 of the frame's encoded bytes; NULL when unknown

@@ -1,7 +1,9 @@
 #include "store/finish_chunk.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -50,25 +52,48 @@ fs::path free_name(const fs::path& path, const char* suffix) {
     return name;
 }
 
-/// Copies the bytes of a file from `begin` on to a new file beside it, durably. One of the same name and size is the
-/// same: a run that was ended has come this far.
+/// Calls `use` with the bytes of a file from `begin` on, block by block, until it returns false.
+void read_blocks(const fs::path& path, uint64_t begin, const std::function<bool(std::span<const uint8_t>)>& use) {
+    constexpr size_t kBlock = size_t{1} << 20;
+    const std::unique_ptr<File> file = file_system().open(path, OpenMode::read);
+    std::vector<uint8_t> block(kBlock);
+    for (uint64_t offset = begin;;) {
+        const size_t count = file->read_at(block.data(), block.size(), offset);
+        if (count == 0 || !use({block.data(), count})) return;
+        offset += count;
+    }
+}
+
+/// Whether `copy` holds the bytes of a file from `begin` on.
+bool is_copy(const fs::path& copy, const fs::path& path, uint64_t begin) {
+    if (!is_file(copy) || file_system().status(copy).size != file_system().status(path).size - begin) return false;
+    const std::unique_ptr<File> file = file_system().open(copy, OpenMode::read);
+    std::vector<uint8_t> block;
+    uint64_t offset = 0;
+    bool same = true;
+    read_blocks(path, begin, [&](std::span<const uint8_t> bytes) {
+        block.resize(bytes.size());
+        same = file->read_at(block.data(), block.size(), offset) == block.size() &&
+               std::equal(bytes.begin(), bytes.end(), block.begin());
+        offset += bytes.size();
+        return same;
+    });
+    return same;
+}
+
+/// Copies the bytes of a file from `begin` on to a new file beside it, durably. A run that was ended may have done so.
 fs::path copy_part(const fs::path& path, uint64_t begin, const char* suffix) {
-    constexpr uint64_t kBlock = uint64_t{1} << 20;
-    const uint64_t size = file_system().status(path).size;
-    const fs::path wanted = with_suffix(path, suffix);
-    if (is_file(wanted) && file_system().status(wanted).size == size - begin) return wanted;
+    if (const fs::path wanted = with_suffix(path, suffix); is_copy(wanted, path, begin)) return wanted;
     const fs::path target = free_name(path, suffix);
     const fs::path temporary = with_suffix(target, kTemporary);
     remove_if_there(temporary);
-    const std::unique_ptr<File> source = file_system().open(path, OpenMode::read);
     const std::unique_ptr<File> copy = file_system().open(temporary, OpenMode::create_exclusive);
-    std::vector<uint8_t> block(kBlock);
-    for (uint64_t offset = begin; offset < size;) {
-        const size_t count = source->read_at(block.data(), std::min(kBlock, size - offset), offset);
-        if (count == 0) break;
-        copy->write_at(block.data(), count, offset - begin);
-        offset += count;
-    }
+    uint64_t end = 0;
+    read_blocks(path, begin, [&](std::span<const uint8_t> bytes) {
+        copy->write_at(bytes.data(), bytes.size(), end);
+        end += bytes.size();
+        return true;
+    });
     copy->sync();
     copy->close();
     file_system().rename(temporary, target);
@@ -110,7 +135,7 @@ public:
         const bool keep_sidecar = row_.closed && has_sidecar;
         const bool has_place = file_system().status(layout_.sidecar(row_.chunk).parent_path()).kind == FileKind::folder;
         const bool needs_sidecar = row_.frame_count > 0 || layout_.kind() == ChunkKind::folder;
-        if (needs_sidecar && has_place && !keep_sidecar) complete_chunk_files(index_, layout_, metadata_, row_.chunk);
+        if (needs_sidecar && has_place && !keep_sidecar) write_files();
         close();
         return std::move(result_);
     }
@@ -139,6 +164,15 @@ private:
         if (frames == 0) return;
         result_.frames_lost += frames;
         note(fmt::format("{} of {} committed frames cannot be read: {}", frames, row_.frame_count, why));
+    }
+
+    void write_files() {
+        if (row_.frame_count > 0) {
+            complete_chunk_files(index_, layout_, metadata_, row_.chunk);
+        } else {
+            // imgstore looks for it in every folder.
+            write_chunk_sidecar(layout_, row_.chunk, metadata_, {});
+        }
     }
 
     void close() {
@@ -366,6 +400,35 @@ FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const
     }
 }
 
+std::vector<int64_t> uncommitted_chunks(const FrameIndex& index, const StoreLayout& layout) {
+    const int64_t last = index.chunks().empty() ? -1 : index.chunks().back().chunk;
+    std::vector<int64_t> chunks;
+    for (const StoreLayout::Chunk& chunk : layout.chunks()) {
+        if (chunk.number <= last || !chunk.has_media) continue;
+        try {
+            if (read_chunk_sidecar(layout, chunk.number)) continue;
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::io) throw;
+        }
+        chunks.push_back(chunk.number);
+    }
+    return chunks;
+}
+
+FinishedChunk set_chunk_aside(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
+                              int64_t chunk) {
+    ChunkRow row;
+    row.chunk = chunk;
+    row.first_index = index.frame_count();
+    row.closed = false;
+    try {
+        return ChunkFinisher(index, layout, metadata, row).run();
+    } catch (const Error& error) {
+        index.reload();
+        throw error.at({layout.media(chunk).string(), chunk, {}});
+    }
+}
+
 std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayout& layout,
                                               const StoreMetadata& metadata) {
     std::vector<int64_t> open;
@@ -374,6 +437,8 @@ std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayo
     }
     std::vector<FinishedChunk> finished;
     for (const int64_t chunk : open) finished.push_back(finish_open_chunk(index, layout, metadata, chunk));
+    for (const int64_t chunk : uncommitted_chunks(index, layout))
+        finished.push_back(set_chunk_aside(index, layout, metadata, chunk));
     return finished;
 }
 

@@ -36,14 +36,22 @@ FinishedChunk finish_open_chunk(FrameIndex& index, const StoreLayout& layout, co
 FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
                              int64_t chunk);
 
-/// Finishes every open chunk of an index, in order.
+/// Chunks behind all that the index knows, without a sidecar: a writer had begun them and was ended before it committed
+/// a frame of them.
+std::vector<int64_t> uncommitted_chunks(const FrameIndex& index, const StoreLayout& layout);
+
+/// Puts the media of such a chunk aside (spec/format.md, Files kept aside).
+FinishedChunk set_chunk_aside(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
+                              int64_t chunk);
+
+/// Finishes every open chunk of an index, in order, and puts uncommitted ones aside.
 std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayout& layout,
                                               const StoreMetadata& metadata);
 
 /// Renames a file to NAME.uncommitted, or NAME.uncommitted.2 and so on where that is taken; durable after syncing the
 /// folder. Gives the new path.
 std::filesystem::path set_aside(const std::filesystem::path& path);
-/// Copies a file to NAME.before_repair beside it, durably; does nothing when a copy of this size is there already.
+/// Copies a file to NAME.before_repair beside it, durably; does nothing when such a copy is there already.
 /// Gives the copy's path.
 std::filesystem::path keep_copy(const std::filesystem::path& path);
 

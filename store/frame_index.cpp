@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "codecs/checksum.h"
 #include "store/frame_search.h"
 #include "store/schema.h"
 
@@ -17,6 +18,8 @@ namespace {
 
 constexpr int64_t kKeyFlag = 1;
 constexpr int64_t kDisposableFlag = 2;
+/// Says the contrary of kDisposableFlag, so that no single changed bit makes a reader leave out what is needed.
+constexpr int64_t kNeededFlag = 4;
 /// Frames looked at to find where a run begins or ends; beyond, the whole chunk is as cheap.
 constexpr int64_t kLongestSearch = 1024;
 /// Frames in a run at least, so that the next request often finds its packets there.
@@ -47,6 +50,31 @@ void check_header(const Database& database, const std::string& uuid) {
     if (own != uuid)
         throw Error(ErrorCode::corrupt, place,
                     "the index belongs to another store (its uuid differs from metadata.yaml)");
+}
+
+int64_t flags_of(const Packet& packet) {
+    return (packet.key ? kKeyFlag : 0) | (packet.disposable ? kDisposableFlag : kNeededFlag);
+}
+
+uint32_t text_checksum(const std::string& text) {
+    return frame_checksum({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+/// With a checksum: a changed parameter can give other pixels without any error of the decoder.
+std::string stream_text(const VideoStream& stream) {
+    Json json = stream.to_json();
+    json["checksum"] = text_checksum(json.dump());
+    return json.dump();
+}
+
+VideoStream parse_stream(const std::string& text) {
+    Json json = Json::parse(text);
+    if (const auto recorded = json.find("checksum"); recorded != json.end()) {
+        const auto checksum = recorded->get<uint32_t>();
+        json.erase("checksum");
+        if (text_checksum(json.dump()) != checksum) throw Error(ErrorCode::corrupt, "they do not fit their checksum");
+    }
+    return VideoStream::from_json(json);
 }
 
 bool has_events(const Database& database) {
@@ -83,8 +111,11 @@ private:
 /// Prepared once: preparing costs more than a lookup.
 struct FrameIndex::Statements {
     explicit Statements(const Database& database)
-        : row(database.prepare("SELECT frame_number, frame_time FROM frames WHERE frame_index = ?1")) {}
+        : row(database.prepare("SELECT frame_number, frame_time, checksum FROM frames WHERE frame_index = ?1")) {}
     Statement row;
+    // Of the row that was looked up last: who reads a frame asks for both.
+    int64_t last_row = -1;
+    std::optional<uint32_t> last_checksum;
     std::optional<Statement> insert;
     std::optional<Statement> extra;
     std::optional<Statement> checksum;
@@ -122,11 +153,16 @@ std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, 
                                              Database::Mode mode) {
     auto database = std::make_unique<Database>(path, mode);
     check_header(*database, uuid);
-    if (mode == Database::Mode::read_write) complete_schema(*database);
+    if (mode == Database::Mode::read_write) {
+        // A commit counts only when the journal's end is durable too.
+        database->execute("PRAGMA synchronous = EXTRA");
+        complete_schema(*database);
+    }
     return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
 }
 
 void FrameIndex::load_chunks() {
+    statements_->last_row = -1;
     Statement select = database_->prepare(
         "SELECT chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, "
         "times_ascending, state, media_bytes, stream FROM chunks WHERE first_index >= ?1 ORDER BY first_index");
@@ -139,7 +175,8 @@ void FrameIndex::load_chunks() {
         chunk.chunk = select.column_int64(0);
         chunk.first_index = select.column_int64(1);
         chunk.frame_count = select.column_int64(2);
-        if (chunk.chunk < 0 || chunk.first_index != expected || chunk.frame_count < 0 ||
+        const int64_t last_chunk = chunks_.empty() ? -1 : chunks_.back().chunk;
+        if (chunk.chunk <= last_chunk || chunk.first_index != expected || chunk.frame_count < 0 ||
             chunk.frame_count > rows - expected) {
             throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}},
                         "the index contradicts itself; run `store index` to rebuild it");
@@ -155,7 +192,7 @@ void FrameIndex::load_chunks() {
         chunk.media_bytes = static_cast<uint64_t>(select.column_int64(10));
         if (!select.is_null(11)) {
             try {
-                chunk.stream = VideoStream::from_json(Json::parse(select.column_text(11)));
+                chunk.stream = parse_stream(select.column_text(11));
             } catch (const std::exception& error) {
                 throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}},
                             fmt::format("damaged stream parameters: {}", error.what()));
@@ -219,6 +256,9 @@ std::optional<FrameRow> FrameIndex::row(int64_t index) const {
     select.bind(1, index);
     if (!select.step()) missing_row(chunk.chunk, index);
     FrameRow row{index, select.column_int64(0), select.column_double(1), chunk.chunk, index - chunk.first_index};
+    statements_->last_row = index;
+    statements_->last_checksum.reset();
+    if (!select.is_null(2)) statements_->last_checksum = static_cast<uint32_t>(select.column_int64(2));
     select.reset();
     return row;
 }
@@ -349,7 +389,7 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
         packet.size =
             static_cast<uint32_t>(std::min<int64_t>(select.column_int64(2), std::numeric_limits<int32_t>::max()));
         packet.key = (select.column_int64(3) & kKeyFlag) != 0;
-        packet.disposable = (select.column_int64(3) & kDisposableFlag) != 0;
+        packet.disposable = (select.column_int64(3) & (kDisposableFlag | kNeededFlag)) == kDisposableFlag;
         packet.pts = select.column_int64(4);
         if (!select.is_null(6)) packet.checksum = static_cast<uint32_t>(select.column_int64(6));
         table->display_order[static_cast<size_t>(shown)] = static_cast<uint32_t>(place);
@@ -375,6 +415,7 @@ void FrameIndex::visit_extra_data(int64_t first, int64_t last,
 }
 
 std::optional<uint32_t> FrameIndex::checksum(int64_t index) const {
+    if (index == statements_->last_row) return statements_->last_checksum;
     std::optional<Statement>& select = statements_->checksum;
     if (!select) select = database_->prepare("SELECT checksum FROM frames WHERE frame_index = ?1");
     select->reset();
@@ -422,7 +463,7 @@ void FrameIndex::save_summary(const ChunkRow& chunk) {
     if (chunk.time_max) update.bind(7, *chunk.time_max);
     update.bind(8, int64_t{chunk.times_ascending}).bind(9, chunk.closed ? "closed" : "open");
     update.bind(10, static_cast<int64_t>(chunk.media_bytes));
-    if (chunk.stream) update.bind(11, chunk.stream->to_json().dump());
+    if (chunk.stream) update.bind(11, stream_text(*chunk.stream));
     update.run();
 }
 
@@ -467,8 +508,7 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
             .bind(4, chunk.chunk);
         if (const std::optional<Packet>& packet = frame.stored.packet) {
             insert.bind(5, static_cast<int64_t>(packet->offset)).bind(6, int64_t{packet->size});
-            insert.bind(7, (packet->key ? kKeyFlag : 0) | (packet->disposable ? kDisposableFlag : 0))
-                .bind(8, packet->pts);
+            insert.bind(7, flags_of(*packet)).bind(8, packet->pts);
             if (frame.stored.decode_position != frame.stored.position) insert.bind(9, frame.stored.decode_position);
             if (packet->checksum) insert.bind(10, int64_t{*packet->checksum});
         } else if (frame.stored.checksum) {
@@ -529,13 +569,14 @@ void FrameIndex::replace_packets(int64_t number, const PacketTable& table) {
     Statement update = database_->prepare(
         "UPDATE frames SET byte_offset = ?2, byte_size = ?3, packet_flags = ?4, packet_pts = ?5, decode_position = ?6, "
         "checksum = COALESCE(checksum, ?7) WHERE frame_index = ?1");
+    statements_->last_row = -1;
     chunk->media_bytes = 0;
     for (int64_t position = 0; position < chunk->frame_count; ++position) {
         const Packet& packet = table.packet_of(position);
         const int64_t place = table.display_order[static_cast<size_t>(position)];
         update.bind(1, chunk->first_index + position);
         update.bind(2, static_cast<int64_t>(packet.offset)).bind(3, int64_t{packet.size});
-        update.bind(4, (packet.key ? kKeyFlag : 0) | (packet.disposable ? kDisposableFlag : 0)).bind(5, packet.pts);
+        update.bind(4, flags_of(packet)).bind(5, packet.pts);
         if (place != position) update.bind(6, place);
         if (packet.checksum) update.bind(7, int64_t{*packet.checksum});
         update.run();
@@ -587,7 +628,7 @@ void FrameIndex::use_write_ahead_log(bool on) {
     // The statements of this connection must be at rest for the switch back.
     statements_->row.reset();
     if (on) {
-        database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+        database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = EXTRA;");
         return;
     }
     database_->execute("PRAGMA busy_timeout = 0");

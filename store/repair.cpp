@@ -141,8 +141,16 @@ private:
                 plan_closed(chunk);
             }
         }
+        std::vector<int64_t> uncommitted;
+        // In a store that was closed, what nobody knows is not the end of a recording.
+        if (!index_->closed()) uncommitted = uncommitted_chunks(*index_, layout_);
         for (const StoreLayout::Chunk& chunk : on_disk_) {
-            if (!index_->find_chunk(chunk.number)) plan_unknown(chunk);
+            if (index_->find_chunk(chunk.number)) continue;
+            if (std::find(uncommitted.begin(), uncommitted.end(), chunk.number) == uncommitted.end()) {
+                plan_unknown(chunk);
+            } else {
+                plan_aside(chunk.number);
+            }
         }
         if (!index_->closed() && steps_.empty() && wanted(RepairKind::finish, {})) {
             add({.kind = RepairKind::finish,
@@ -152,6 +160,19 @@ private:
                  .keeps = frames_text(index_->frame_count())},
                 [](RepairAction&, RepairResult&) {});
         }
+    }
+
+    void plan_aside(int64_t chunk) {
+        add({.kind = RepairKind::finish,
+             .chunk = chunk,
+             .path = layout_.media(chunk),
+             .what = "put aside what was written of the chunk",
+             .why = "its writer was ended before it committed a frame of it",
+             .keeps = "the bytes, under another name"},
+            [this, chunk](RepairAction&, RepairResult& result) {
+                const FinishedChunk finished = set_chunk_aside(*index_, layout_, metadata_, chunk);
+                result.notes.insert(result.notes.end(), finished.notes.begin(), finished.notes.end());
+            });
     }
 
     void plan_reserve() {
@@ -278,7 +299,8 @@ private:
     /// lost when the index was made.
     void plan_unknown(const StoreLayout::Chunk& chunk) {
         if (has_readable_sidecar(chunk.number)) {
-            unknown_chunks_ = true;
+            // A chunk without frames is not listed.
+            if (!read_chunk_sidecar(layout_, chunk.number)->numbers.empty()) unknown_chunks_ = true;
         } else if (chunk.has_media) {
             plan_salvage(chunk.number);
         } else {

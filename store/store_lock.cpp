@@ -1,8 +1,10 @@
 #include "store/store_lock.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <thread>
 
@@ -15,10 +17,14 @@ namespace reelstore {
 
 namespace {
 
-std::string holder_text() {
+std::string host_name() {
     std::array<char, 256> host{};
     gethostname(host.data(), host.size() - 1);
-    return Json{{"pid", getpid()}, {"host", host.data()}, {"start", utc_text(now_utc())}}.dump() + "\n";
+    return host.data();
+}
+
+std::string holder_text() {
+    return Json{{"pid", getpid()}, {"host", host_name()}, {"start", utc_text(now_utc())}}.dump() + "\n";
 }
 
 std::string describe_holder(const std::filesystem::path& path) {
@@ -31,17 +37,34 @@ std::string describe_holder(const std::filesystem::path& path) {
     }
 }
 
+/// For file systems that know no locks: whether the text of the lock file speaks of a writer that may be at work. One
+/// on another machine cannot be asked.
+bool holder_may_live(const std::filesystem::path& path) {
+    if (file_system().status(path).kind != FileKind::file) return false;
+    const Json holder = Json::parse(read_text_file(path, 4096), nullptr, false);
+    if (!holder.is_object() || !holder.value("pid", Json()).is_number_integer()) return false;
+    if (holder.value("host", Json()) != host_name()) return true;
+    const auto pid = holder["pid"].get<int64_t>();
+    return pid > 0 && (kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+}
+
 /// StoreLock::held() elsewhere has the lock for some microseconds, which is not to keep a writer out.
 constexpr int kTries = 5;
 constexpr std::chrono::milliseconds kBetweenTries{10};
 
 }  // namespace
 
-StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::lock(folder)) {
-    lock_ = file_system().try_lock(path_, holder_text());
-    for (int tries = 1; !lock_ && tries < kTries; ++tries) {
-        std::this_thread::sleep_for(kBetweenTries);
+StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::lock(folder)), owner_(getpid()) {
+    try {
         lock_ = file_system().try_lock(path_, holder_text());
+        for (int tries = 1; !lock_ && tries < kTries; ++tries) {
+            std::this_thread::sleep_for(kBetweenTries);
+            lock_ = file_system().try_lock(path_, holder_text());
+        }
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::unsupported) throw;
+        lock_by_text(folder);
+        return;
     }
     if (!lock_) {
         throw Error(ErrorCode::locked, {folder.string(), {}, {}},
@@ -49,8 +72,23 @@ StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::l
     }
 }
 
+void StoreLock::lock_by_text(const std::filesystem::path& folder) const {
+    if (holder_may_live(path_)) {
+        throw Error(ErrorCode::locked, {folder.string(), {}, {}},
+                    "the store is being written by " + describe_holder(path_) +
+                        "; this file system knows no locks, so if that one has ended, remove .lock");
+    }
+    write_file_atomically(path_, holder_text());
+}
+
 bool StoreLock::held(const std::filesystem::path& folder) {
-    return file_system().is_locked(StoreLayout::lock(folder));
+    const std::filesystem::path path = StoreLayout::lock(folder);
+    try {
+        return file_system().is_locked(path);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::unsupported) throw;
+        return holder_may_live(path);
+    }
 }
 
 Error not_begun(const std::filesystem::path& folder) {
@@ -59,6 +97,8 @@ Error not_begun(const std::filesystem::path& folder) {
 }
 
 StoreLock::~StoreLock() {
+    // A forked child has a copy of the object, not the lock.
+    if (owner_ != getpid()) return;
     // Removed while the lock is still held: a newcomer either finds this file locked or makes a new one.
     try {
         file_system().remove(path_);

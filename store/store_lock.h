@@ -9,7 +9,9 @@
 namespace reelstore {
 
 /// Keeps other writers out of a store: STORE/.lock, flock()ed, with the holder's pid, host and start as JSON. Removed
-/// by the destructor; one left by a killed process does not lock anybody out.
+/// by the destructor; one left by a killed process does not lock anybody out. Where the file system knows no flock(),
+/// the text decides: a writer on this machine counts while its process lives, one on another machine as long as the
+/// file is there.
 class StoreLock {
 public:
     /// Throws Error(locked) naming the holder when another process has it.
@@ -22,7 +24,10 @@ public:
     StoreLock& operator=(const StoreLock&) = delete;
 
 private:
+    void lock_by_text(const std::filesystem::path& folder) const;
+
     std::filesystem::path path_;
+    int owner_;  ///< the process
     std::unique_ptr<FileLock> lock_;
 };
 

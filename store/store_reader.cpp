@@ -113,6 +113,7 @@ struct StoreReader::Opened {
             try {
                 index = open_database(path, read_without_locks);
                 if (!behind_its_chunks(path)) {
+                    look_into_index();
                     indexed = true;
                     return;
                 }
@@ -124,6 +125,7 @@ struct StoreReader::Opened {
                 // A locked or unreadable index may hold frames that nothing else has; a damaged or foreign one does
                 // not.
                 if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
+                index.reset();
                 warnings.push_back(
                     fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
             }
@@ -134,6 +136,17 @@ struct StoreReader::Opened {
         const FillResult filled = fill_index(*index, layout, metadata, warnings, {.earlier = earlier.get()});
         incomplete = filled.chunks_left_out > 0 || filled.chunks_without_media > 0;
         transaction.commit();
+        learn_frame_rate();
+    }
+
+    /// Damage may show only now, and then the chunks tell more, but for the open one, which is in the index alone.
+    void look_into_index() {
+        try {
+            learn_frame_rate();
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt || index->closed()) throw;
+            warnings.push_back(fmt::format("{}; some frames cannot be read (run `store repair`)", error.what()));
+        }
     }
 
     bool behind_its_chunks(const std::filesystem::path& path) {
@@ -221,7 +234,6 @@ struct StoreReader::Opened {
     }
 
     void fill_info() {
-        learn_frame_rate();
         info.name = folder.string();
         info.format = metadata.format;
         info.image_type = image_type;

@@ -212,7 +212,6 @@ struct StoreWriter::Impl {
         for (const std::string& name : file_system().list(folder))
             next_chunk = std::max(next_chunk, chunk_of_name(name) + 1);
         for (const ChunkRow& chunk : index->chunks()) next_chunk = std::max(next_chunk, chunk.chunk + 1);
-        put_unlisted_media_aside();
         if (frame_count > 0) {
             const std::optional<FrameRow> row = index->row(frame_count - 1);
             last_number = row->number;
@@ -222,25 +221,6 @@ struct StoreWriter::Impl {
             {"closed_before", was_closed}, {"chunks_completed", completed.size()}, {"frames_lost", lost}};
         index->add_event({now_utc(), "resumed", frame_count, data.dump()});
         if (!metadata.stored_type.empty()) begin_pipeline();
-    }
-
-    /// Of chunks that were begun and never committed. imgstore would stumble over them, and over any folder that is no
-    /// chunk.
-    void put_unlisted_media_aside() const {
-        for (const StoreLayout::Chunk& chunk : layout->chunks()) {
-            if (!chunk.has_media || chunk.has_sidecar || index->find_chunk(chunk.number)) continue;
-            const std::filesystem::path media = layout->media(chunk.number);
-            if (layout->kind() == ChunkKind::file) {
-                set_aside(media);
-            } else {
-                for (const std::string& name : file_system().list(media)) {
-                    const std::filesystem::path aside = set_aside(media / name);
-                    file_system().rename(aside, folder / (media.filename().string() + "." + aside.filename().string()));
-                }
-                file_system().remove(media);
-            }
-        }
-        file_system().sync_folder(folder);
     }
 
     /// For a store of imgstore's.

@@ -18,6 +18,7 @@
 #include "codecs/video/remux.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
+#include "store/finish_chunk.h"
 #include "store/frame_index.h"
 #include "store/layout.h"
 #include "store/store_contents.h"
@@ -105,6 +106,11 @@ private:
     void progress(int64_t done, int64_t all) const {
         check_cancelled();
         if (options_.progress) options_.progress(done, all);
+    }
+
+    bool is_media(const fs::path& path) const {
+        const FileKind kind = layout_->kind() == ChunkKind::folder ? FileKind::folder : FileKind::file;
+        return file_system().status(path).kind == kind;
     }
 
     bool looks_into_files() const { return level_ != VerifyLevel::presence; }
@@ -291,7 +297,7 @@ private:
                  .remedy = kRepair});
         }
         if (chunk.frame_count == 0) return;
-        if (file_system().status(media).kind == FileKind::missing) {
+        if (!is_media(media)) {
             add({.code = "media_missing",
                  .severity = Severity::error,
                  .path = media,
@@ -312,12 +318,16 @@ private:
         // While recording, the file of a new chunk is there before the first commit.
         if (being_written_ || !chunk.has_media) return;
         if (layout_->kind() == ChunkKind::folder && holds_nothing(chunk.number)) return;
-        add({.code = "chunk_unknown",
+        const std::vector<int64_t> begun =
+            index_->closed() ? std::vector<int64_t>() : uncommitted_chunks(*index_, *layout_);
+        const bool uncommitted = std::find(begun.begin(), begun.end(), chunk.number) != begun.end();
+        add({.code = uncommitted ? "chunk_uncommitted" : "chunk_unknown",
              .severity = Severity::warning,
              .path = layout_->media(chunk.number),
              .chunk = chunk.number,
              .count = 1,
-             .message = "the index does not know this chunk; its frames are not shown",
+             .message = uncommitted ? "its writer was ended before it committed a frame of it"
+                                    : "the index does not know this chunk; its frames are not shown",
              .remedy = kRepair});
     }
 
@@ -618,7 +628,7 @@ private:
         for (const ChunkRow& chunk : index_->chunks()) {
             progress(done, all);
             const fs::path media = layout_->media(chunk.chunk);
-            if (chunk.frame_count > 0 && file_system().status(media).kind != FileKind::missing) {
+            if (chunk.frame_count > 0 && is_media(media)) {
                 Run damaged = layout_->kind() == ChunkKind::folder ? hash_images(chunk, done, all, unchecked)
                                                                    : hash_video(chunk, media, done, all, unchecked);
                 if (damaged.count > 0) {

@@ -280,8 +280,10 @@ struct WritePipeline::Impl {
             fault.reset();
         }
         for (const auto& chunk : abandoned) {
+            // Without a writer there is nothing of ours under that name, but perhaps something of somebody else's.
+            const bool ours = chunk->writer != nullptr;
             chunk->writer.reset();
-            if (chunk->committed == 0) remove_media(chunk->number);
+            if (ours && chunk->committed == 0) remove_media(chunk->number);
         }
         changed.notify_all();
     }
@@ -303,6 +305,8 @@ struct WritePipeline::Impl {
 
     bool make_room() {
         const bool made = reserve.release();
+        // The encoding thread is either waiting or looks after it has had the mutex.
+        { const std::lock_guard lock(mutex); }
         changed.notify_all();
         return made;
     }
@@ -337,7 +341,10 @@ struct WritePipeline::Impl {
                 events.push_back({now_utc(), "lost", end, lost.to_json().dump()});
                 queue.clear();
                 // Their extra data have no frame any more.
-                while (!extra_data.empty() && extra_data.back().frame_index >= end) extra_data.pop_back();
+                while (!extra_data.empty() && extra_data.back().frame_index >= end) {
+                    extra_data_bytes -= extra_data.back().data.size();
+                    extra_data.pop_back();
+                }
             }
             events.push_back({now_utc(), "disk_full", end, "{}"});
             failure = Error(ErrorCode::no_space, {layout.folder().string(), {}, {}},

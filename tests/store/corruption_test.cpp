@@ -25,6 +25,7 @@
 #include "store/chunk_sidecar.h"
 #include "store/frame_index.h"
 #include "store/layout.h"
+#include "store/verify.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -41,8 +42,8 @@ constexpr bool kSanitized = false;
 #endif
 
 /// Damages of one file, of each kind, at most; smaller files are damaged at every offset.
-constexpr size_t kMostFlips = kSanitized ? 30 : 70;
-constexpr size_t kMostCuts = kSanitized ? 12 : 26;
+constexpr size_t kMostFlips = kSanitized ? 16 : 44;
+constexpr size_t kMostCuts = kSanitized ? 8 : 16;
 constexpr size_t kWorkers = 2;
 constexpr double kLongestCase = kSanitized ? 60 : 10;
 constexpr long kMostMemory = long{2} << 20;  ///< KiB
@@ -183,6 +184,17 @@ private:
     const Bytes& original_;
 };
 
+/// Of the damages of media, every so many-th is shown to verify() too.
+constexpr int64_t kVerifyEvery = 4;
+
+/// What verify() says of damage; empty when it finds none.
+std::string damage_found(const fs::path& path, VerifyLevel level) {
+    for (const Finding& finding : verify(path, level, {.threads = 1}).findings) {
+        if (finding.severity == Severity::error) return finding.path.string() + ": " + finding.message;
+    }
+    return "";
+}
+
 /// What a damaged store may do.
 struct Expected {
     /// Of these frames reading may fail; of the others it must not.
@@ -262,6 +274,10 @@ public:
             indexed_ = true;
         }
         check(path_, Damage{Change::removed}, {.least_frames = frame_count()}, "nothing");
+        for (const VerifyLevel level : {VerifyLevel::frames, VerifyLevel::hash}) {
+            if (const std::string damage = damage_found(path_, level); !damage.empty())
+                throw std::runtime_error("verify finds damage where there is none: " + damage);
+        }
     }
 
 private:
@@ -435,10 +451,22 @@ private:
             const DamagedFile damaged(path, original, damage, random_);
             check(path, damage, expected, fmt::format("stream parameters '{}'", text.substr(offset - 10, 20)));
         }
+        // Without its key every chunk would have the number 0.
+        const std::string column = "chunk             INTEGER PRIMARY KEY";
+        const size_t key = text.find(column);
+        if (key == std::string::npos) throw std::runtime_error("no schema in the index");
+        {
+            const Damage damage{Change::flip, key + column.size() - 1, 8};
+            const DamagedFile damaged(path, original, damage, random_);
+            check(path, damage, expected, "schema");
+        }
         for (const char* change :
-             {"packet_flags = packet_flags ^ 1", "packet_flags = packet_flags ^ 2", "packet_flags = 3",
-              "packet_pts = packet_pts + 1", "packet_pts = packet_pts - 3", "decode_position = 0",
-              "byte_offset = byte_offset + 1", "byte_size = byte_size - 1", "checksum = checksum ^ 4",
+             {"packet_flags = (packet_flags | 1) - (packet_flags & 1)",
+              "packet_flags = (packet_flags | 2) - (packet_flags & 2)",
+              "packet_flags = (packet_flags | 4) - (packet_flags & 4)",
+              "packet_flags = (packet_flags | 8) - (packet_flags & 8)", "packet_pts = packet_pts + 1",
+              "packet_pts = packet_pts - 3", "decode_position = 0", "byte_offset = byte_offset + 1",
+              "byte_size = byte_size - 1", "checksum = checksum + 4",
               "decode_position = frame_index - (SELECT MAX(first_index) FROM chunks WHERE first_index <= "
               "frame_index)"}) {
             for (int64_t index = 0; index < frame_count(); ++index) {
@@ -503,6 +531,9 @@ private:
             fault = std::string("an exception: ") + error.what();
         }
         const double seconds = now_monotonic() - begin;
+        if (fault.empty() && !expected.must_fail.empty() && checks_++ % kVerifyEvery == 0) {
+            if (damage_found(path_, VerifyLevel::hash).empty()) fault = "verify finds no damage";
+        }
         if (fault.empty()) fault = changed_files(path);
         if (fault.empty() && seconds > kLongestCase) fault = fmt::format("takes {:.1f} s", seconds);
         const std::lock_guard lock(summary_.mutex);
@@ -602,6 +633,7 @@ private:
     std::vector<std::shared_ptr<const PacketTable>> tables_;
     size_t extra_data_ = 0;
     bool indexed_ = true;
+    int64_t checks_ = 0;
     std::map<fs::path, Bytes> files_;  ///< that stand in the store's folder
 };
 
@@ -625,37 +657,75 @@ std::vector<Kind> kinds() {
 
 }  // namespace
 
-TEST_SUITE("crash") {
-    TEST_CASE("damage in any file of a store costs the frames that it touches, and no others") {
-        const std::vector<Kind> all = kinds();
-        Summary summary;
-        std::atomic<size_t> next = 0;
-        const double begin = now_monotonic();
-        const auto work = [&] {
-            for (size_t i = next++; i < all.size(); i = next++) {
-                try {
-                    Sweep(all[i], static_cast<uint32_t>(i), summary).run();
-                } catch (const std::exception& error) {
-                    const std::lock_guard lock(summary.mutex);
-                    summary.faults.push_back(all[i].name() + ": " + error.what());
-                }
-            }
-        };
-        std::vector<std::thread> workers;
-        for (size_t i = 0; i < kWorkers; ++i) workers.emplace_back(work);
-        for (std::thread& worker : workers) worker.join();
+TEST_SUITE_BEGIN("crash");
 
-        rusage usage = {};
-        ::getrusage(RUSAGE_SELF, &usage);
-        fmt::print(
-            "corruption: {} damages of {} stores in {:.0f} s; {} frames read, {} refused, {} stores did not open, {} "
-            "rows "
-            "changed; the longest case {:.2f} s; {} MiB at most; {} faults\n",
-            summary.cases, all.size(), now_monotonic() - begin, summary.frames_read, summary.frames_refused,
-            summary.not_opened, summary.rows_changed, summary.longest, usage.ru_maxrss / 1024, summary.faults.size());
-        for (size_t i = 0; i < std::min<size_t>(summary.faults.size(), 60); ++i) FAIL_CHECK(summary.faults[i]);
-        CHECK(summary.faults.empty());
-        CHECK(summary.cases >= (kSanitized ? 1500 : 5000));
-        CHECK(usage.ru_maxrss < kMostMemory);
+TEST_CASE("damage in any file of a store costs the frames that it touches, and no others") {
+    const std::vector<Kind> all = kinds();
+    Summary summary;
+    std::atomic<size_t> next = 0;
+    const double begin = now_monotonic();
+    const auto work = [&] {
+        for (size_t i = next++; i < all.size(); i = next++) {
+            try {
+                Sweep(all[i], static_cast<uint32_t>(i), summary).run();
+            } catch (const std::exception& error) {
+                const std::lock_guard lock(summary.mutex);
+                summary.faults.push_back(all[i].name() + ": " + error.what());
+            }
+        }
+    };
+    std::vector<std::thread> workers;
+    for (size_t i = 0; i < kWorkers; ++i) workers.emplace_back(work);
+    for (std::thread& worker : workers) worker.join();
+
+    rusage usage = {};
+    ::getrusage(RUSAGE_SELF, &usage);
+    fmt::print(
+        "corruption: {} damages of {} stores in {:.0f} s; {} frames read, {} refused, {} stores did not open, {} "
+        "rows "
+        "changed; the longest case {:.2f} s; {} MiB at most; {} faults\n",
+        summary.cases, all.size(), now_monotonic() - begin, summary.frames_read, summary.frames_refused,
+        summary.not_opened, summary.rows_changed, summary.longest, usage.ru_maxrss / 1024, summary.faults.size());
+    for (size_t i = 0; i < std::min<size_t>(summary.faults.size(), 60); ++i) FAIL_CHECK(summary.faults[i]);
+    CHECK(summary.faults.empty());
+    CHECK(summary.cases >= (kSanitized ? 1500 : 5000));
+    CHECK(usage.ru_maxrss < kMostMemory);
+}
+
+TEST_CASE("a store whose log was left behind is read from its complete chunks, and nothing is appended to it") {
+    for (const std::string format : {"avc1/mp4", "png"}) {
+        CAPTURE(format);
+        const TemporaryFolder folder;
+        const Kind kind{.format = format, .killed = true};
+        const fs::path path = folder / "store";
+        write_store(kind, path, folder.path());
+        fs::remove(path / "index.sqlite-wal");
+        {
+            StoreReader store(path);
+            CHECK(store.frame_count() == 2 * kind.chunk_frames());
+            REQUIRE(store.warnings().size() == 2);
+            CHECK(store.warnings().front().find("index.sqlite-wal was left behind") != std::string::npos);
+            for (int64_t i = 0; i < store.frame_count(); ++i)
+                CHECK(read_image_number(store.at_index(i).image) == kFirstNumber + i);
+        }
+        const Error error = expected_error([&] { StoreWriter writer(path, {.append = true}); });
+        CHECK(error.code() == ErrorCode::corrupt);
+        CHECK(std::string(error.what()).find("store repair") != std::string::npos);
     }
-}  // TEST_SUITE
+}
+
+TEST_CASE("an empty index does not cost the log that has its rows") {
+    for (const size_t size : {0, 1, 100}) {
+        const TemporaryFolder folder;
+        const Kind kind{.format = "pgm", .killed = true};
+        const fs::path path = folder / "store";
+        write_store(kind, path, folder.path());
+        const Bytes log = read_bytes(path / "index.sqlite-wal");
+        REQUIRE(log.size() > 1000);
+        fs::resize_file(StoreLayout::index(path), size);
+        CHECK(StoreReader(path).frame_count() == 2 * kind.chunk_frames());
+        CHECK(error_of([&] { StoreWriter writer(path, {.append = true}); }) == ErrorCode::corrupt);
+        CHECK(read_bytes(path / "index.sqlite-wal") == log);
+    }
+}
+TEST_SUITE_END();

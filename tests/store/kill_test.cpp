@@ -32,6 +32,7 @@
 #include "store/chunk_sidecar.h"
 #include "store/frame_index.h"
 #include "store/layout.h"
+#include "store/verify.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -578,6 +579,12 @@ private:
         for (const char* name : {"index.sqlite-wal", "index.sqlite-shm", ".lock", ".reserve"}) {
             if (fs::exists(path / name)) throw wrong(fmt::format("{} is left over", name));
         }
+        for (const VerifyLevel level : {VerifyLevel::frames, VerifyLevel::hash}) {
+            for (const Finding& finding : verify(path, level, {.threads = 1}).findings) {
+                if (finding.severity == Severity::error)
+                    throw wrong(fmt::format("verify: {}: {}", finding.path.string(), finding.message));
+            }
+        }
         // As imgstore sees it, which knows nothing of the index.
         fs::remove(StoreLayout::index(path));
         StoreReader from_sidecars(path);
@@ -637,56 +644,103 @@ int wanted_kills() {
 
 }  // namespace
 
-TEST_SUITE("crash") {
-    TEST_CASE("the recording process of the kill test" * doctest::skip()) {
-        REQUIRE(std::getenv(kAssignmentVariable));
-        run_recorder();
-    }
+TEST_SUITE_BEGIN("crash");
 
-    TEST_CASE("kill -9 of a recording process costs no committed frame, and what it costs is bounded") {
-        const int kills = wanted_kills();
-        const std::vector<Lane> all_lanes = lanes();
-        const int stores = (kills + kKillsOfOneStore - 1) / kKillsOfOneStore;
-        Summary summary;
-        std::atomic<int> next_store = 0;
-        const double begin = now_monotonic();
-        const auto work = [&] {
-            for (int number = next_store++; number < stores; number = next_store++) {
-                const Lane& lane = all_lanes[static_cast<size_t>(number) % all_lanes.size()];
-                const auto seed = static_cast<uint32_t>(1000 + number);
-                const TemporaryFolder folder;
-                KilledStore store(lane, seed, folder.path(), summary);
-                try {
-                    store.run(std::min(kKillsOfOneStore, kills - number * kKillsOfOneStore));
-                } catch (const std::exception& error) {
-                    const fs::path kept =
-                        fs::temp_directory_path() / fmt::format("reelstore-killed-{}-{}", ::getpid(), seed);
-                    fs::copy(folder.path(), kept, fs::copy_options::recursive);
-                    const std::lock_guard lock(summary.mutex);
-                    summary.faults.push_back(
-                        fmt::format("{}: {} (kept in {})", store.state(), error.what(), kept.string()));
-                }
+TEST_CASE("the recording process of the kill test" * doctest::skip()) {
+    REQUIRE(std::getenv(kAssignmentVariable));
+    run_recorder();
+}
+
+TEST_CASE("kill -9 of a recording process costs no committed frame, and what it costs is bounded") {
+    const int kills = wanted_kills();
+    const std::vector<Lane> all_lanes = lanes();
+    const int stores = (kills + kKillsOfOneStore - 1) / kKillsOfOneStore;
+    Summary summary;
+    std::atomic<int> next_store = 0;
+    const double begin = now_monotonic();
+    const auto work = [&] {
+        for (int number = next_store++; number < stores; number = next_store++) {
+            const Lane& lane = all_lanes[static_cast<size_t>(number) % all_lanes.size()];
+            const auto seed = static_cast<uint32_t>(1000 + number);
+            const TemporaryFolder folder;
+            KilledStore store(lane, seed, folder.path(), summary);
+            try {
+                store.run(std::min(kKillsOfOneStore, kills - number * kKillsOfOneStore));
+            } catch (const std::exception& error) {
+                const fs::path kept =
+                    fs::temp_directory_path() / fmt::format("reelstore-killed-{}-{}", ::getpid(), seed);
+                fs::copy(folder.path(), kept, fs::copy_options::recursive);
+                const std::lock_guard lock(summary.mutex);
+                summary.faults.push_back(
+                    fmt::format("{}: {} (kept in {})", store.state(), error.what(), kept.string()));
             }
-        };
-        std::vector<std::thread> workers;
-        for (size_t i = 0; i < kStoresAtOnce; ++i) workers.emplace_back(work);
-        for (std::thread& worker : workers) worker.join();
+        }
+    };
+    std::vector<std::thread> workers;
+    for (size_t i = 0; i < kStoresAtOnce; ++i) workers.emplace_back(work);
+    for (std::thread& worker : workers) worker.join();
 
-        fmt::print(
-            "kill: {} kills on {} stores in {:.0f} s ({} before the store was born, {} while opening, {} while "
-            "closing); {} "
-            "frames kept, {} reads, {} lost, at most {} at once; at most {} held by an encoder; longest commit {:.3f} "
-            "s; "
-            "loss at most {:.3f} s beyond the commit interval\n",
-            summary.kills, stores, now_monotonic() - begin, summary.killed_before_birth, summary.killed_in_opening,
-            summary.killed_in_closing, summary.frames_kept, summary.frames_read, summary.frames_lost, summary.most_lost,
-            summary.most_held, summary.longest_commit, summary.largest_age);
-        for (const std::string& fault : summary.faults) FAIL_CHECK(fault);
-        CHECK(summary.kills >= kills);
-        if (kills >= 50) {
-            CHECK(summary.killed_before_birth > 0);
-            CHECK(summary.killed_in_opening > 0);
-            CHECK(summary.killed_in_closing > 0);
+    fmt::print(
+        "kill: {} kills on {} stores in {:.0f} s ({} before the store was born, {} while opening, {} while "
+        "closing); {} "
+        "frames kept, {} reads, {} lost, at most {} at once; at most {} held by an encoder; longest commit {:.3f} "
+        "s; "
+        "loss at most {:.3f} s beyond the commit interval\n",
+        summary.kills, stores, now_monotonic() - begin, summary.killed_before_birth, summary.killed_in_opening,
+        summary.killed_in_closing, summary.frames_kept, summary.frames_read, summary.frames_lost, summary.most_lost,
+        summary.most_held, summary.longest_commit, summary.largest_age);
+    for (const std::string& fault : summary.faults) FAIL_CHECK(fault);
+    CHECK(summary.kills >= kills);
+    if (kills >= 50) {
+        CHECK(summary.killed_before_birth > 0);
+        CHECK(summary.killed_in_opening > 0);
+        CHECK(summary.killed_in_closing > 0);
+    }
+}
+
+TEST_CASE("media of which no frame was committed are put aside when the recording goes on") {
+    for (const std::string format : {"avc1/mp4", "png"}) {
+        CAPTURE(format);
+        const TemporaryFolder folder;
+        const fs::path path = folder / "store";
+        const bool video = find_chunk_format(format)->info().video;
+        {
+            StoreWriterOptions options;
+            options.format = format;
+            options.chunk_frames = 5;
+            options.commit_interval = std::nullopt;
+            StoreWriter writer(folder / "live", options);
+            const auto wait_until = [](const auto& condition) {
+                while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            };
+            for (int i = 0; i < 5; ++i) writer.add(image_of(gray_type(), i), i, fixture_time(i));
+            wait_until([&] { return writer.stats().chunks_completed == 1; });
+            for (int i = 5; i < 8; ++i) writer.add(image_of(gray_type(), i), i, fixture_time(i));
+            wait_until([&] { return fs::exists(folder / "live" / (video ? "000001.mp4" : "000001/000002.png")); });
+            // As a killed writer leaves it.
+            fs::copy(folder / "live", path, fs::copy_options::recursive);
+        }
+        const fs::path unlisted = path / (video ? "000001.mp4" : "000001/000000.png");
+        REQUIRE(fs::exists(unlisted));
+        for (int run = 0; run < 2; ++run) {
+            StoreWriter writer(path, {.append = true});
+            CHECK(writer.frame_count() == 5 + run);
+            CHECK_FALSE(fs::exists(unlisted));
+            writer.add(image_of(gray_type(), 50 + run), 50 + run, fixture_time(50 + run));
+            writer.close();
+        }
+        CHECK(fs::exists(path / (video ? "000001.mp4.uncommitted" : "000001/000000.png.uncommitted")));
+        StoreReader store(path);
+        CHECK(store.warnings().empty());
+        CHECK(store.chunks() == std::vector<int64_t>{0, 2, 3});
+        for (const bool indexed : {true, false}) {
+            if (!indexed) fs::remove(StoreLayout::index(path));
+            StoreReader again(path);
+            CHECK(again.warnings().empty());
+            REQUIRE(again.frame_count() == 7);
+            CHECK(read_image_number(again.at_index(4).image) == 4);
+            CHECK(read_image_number(again.at_index(6).image) == 51);
         }
     }
-}  // TEST_SUITE
+}
+TEST_SUITE_END();

@@ -326,6 +326,7 @@ TEST_CASE("the first moments of a recording") {
     write_numbered_store(path, {.format = "npy"}, gray_type(), 3);
     const std::string uuid = StoreReader(path).metadata().uuid;
     fs::remove(StoreLayout::index(path));
+    fs::remove(path / "000000/index.npz");
     const auto index = FrameIndex::create(StoreLayout::index(path), uuid);
     index->use_write_ahead_log(true);
     StoreReader store(path);

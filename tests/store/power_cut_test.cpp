@@ -145,7 +145,7 @@ std::string title(const Format& format) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kThoroughness = 1;
 #else
-constexpr int kThoroughness = 13;
+constexpr int kThoroughness = 20;
 #endif
 
 }  // namespace

@@ -161,6 +161,58 @@ TEST_CASE("frames behind the committed ones are kept aside, and said") {
     }
 }
 
+TEST_CASE("what was written of a chunk without a committed frame is put aside") {
+    const TemporaryFolder folder;
+    for (const char* format : kFormats) {
+        CAPTURE(format);
+        const fs::path path = folder / short_name(format);
+        write_killed_store(path, format);
+        {
+            const Database database(path / "index.sqlite", Database::Mode::read_write);
+            database.execute(
+                "DELETE FROM frames WHERE chunk = 2; DELETE FROM extra_data WHERE frame_index >= 40; "
+                "DELETE FROM chunks WHERE chunk = 2");
+        }
+        const RepairResult result = apply_repair(path);
+        CHECK_FALSE(result.data_lost());
+        check_frames(path, 2 * kChunk);
+        check_without_index(path, 2 * kChunk);
+        CHECK(StoreReader(path).closed());
+        const bool images = media_of(path, 0).extension().empty();
+        CHECK(media_of(path, 2).empty() == !images);
+        if (images) CHECK(fs::exists(path / "000002" / ("000000." + short_name(format) + ".uncommitted")));
+        check_nothing_to_do(path);
+    }
+}
+
+TEST_CASE("a recording that was killed is continued, whatever its last chunk had come to") {
+    const TemporaryFolder folder;
+    for (const char* format : kFormats) {
+        for (const bool committed : {true, false}) {
+            CAPTURE(format);
+            CAPTURE(committed);
+            const fs::path path = folder / (short_name(format) + std::to_string(committed));
+            write_killed_store(path, format);
+            if (!committed) {
+                const Database database(path / "index.sqlite", Database::Mode::read_write);
+                database.execute(
+                    "DELETE FROM frames WHERE chunk = 2; DELETE FROM extra_data WHERE frame_index >= 40; "
+                    "DELETE FROM chunks WHERE chunk = 2");
+            }
+            const auto count = static_cast<int>(StoreReader(path).frame_count());
+            {
+                StoreWriter writer(path, {.append = true});
+                for (int i = count; i < count + 10; ++i)
+                    writer.add(make_numbered_image(gray_type(), i), 100 + i, fixture_time(i));
+                writer.close();
+            }
+            check_frames(path, count + 10);
+            check_without_index(path, count + 10);
+            check_nothing_to_do(path);
+        }
+    }
+}
+
 namespace {
 
 /// Ends the process, so to speak, at the Nth change of the disk.

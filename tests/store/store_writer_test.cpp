@@ -420,6 +420,8 @@ TEST_CASE("two faults without a commit between them end the recording; what was 
     CHECK(error_of([&] { writer.add(image(4), 4, fixture_time(4)); }) == ErrorCode::already_exists);
     CHECK(error_of([&] { writer.close(); }) == ErrorCode::already_exists);
     CHECK_FALSE(error_of([&] { writer.close(); }));
+    // What is not the writer's it leaves alone.
+    CHECK(std::filesystem::file_size(folder / "s" / "000001") == 5);
     StoreReader store(folder / "s");
     CHECK(store.frame_count() == 3);
     CHECK_FALSE(store.closed());

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "bench/workload.h"
+#include "bench/video_access/workload.h"
 
 namespace reelstore::bench {
 

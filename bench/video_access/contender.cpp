@@ -1,8 +1,5 @@
-#include "bench/contender.h"
+#include "bench/video_access/contender.h"
 
-#include <sys/resource.h>
-
-#include <chrono>
 #include <utility>
 
 #include "bench/footage.h"
@@ -10,23 +7,6 @@
 namespace reelstore::bench {
 
 namespace {
-
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double cpu_now() {
-    const auto seconds = [](const timeval& time) {
-        return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-    };
-    double sum = 0;
-    for (const int whose : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
-        rusage usage = {};
-        ::getrusage(whose, &usage);
-        sum += seconds(usage.ru_utime) + seconds(usage.ru_stime);
-    }
-    return sum;
-}
 
 class FileAlreadyOpen : public Contender {
 public:
@@ -65,19 +45,9 @@ private:
 
 }  // namespace
 
-Stopwatch::Stopwatch() : start_(now()), cpu_start_(cpu_now()) {}
-
-double Stopwatch::seconds() const {
-    return now() - start_;
-}
-
-double Stopwatch::cpu_seconds() const {
-    return cpu_now() - cpu_start_;
-}
-
-void Stopwatch::stop(Pass& pass) const {
-    pass.seconds = seconds();
-    pass.cpu_seconds = cpu_seconds();
+void stop(const Stopwatch& watch, Pass& pass) {
+    pass.seconds = watch.seconds();
+    pass.cpu_seconds = watch.cpu_seconds();
 }
 
 std::unique_ptr<Contender> file_already_open(const Clip& clip, std::unique_ptr<Contender> contender) {
@@ -96,7 +66,7 @@ Pass read_each(std::span<const int64_t> indices, const std::function<cv::Mat(int
         pass.request_seconds.push_back(after - before);
         before = after;
     }
-    watch.stop(pass);
+    stop(watch, pass);
     pass.wrong_frames = wrong;
     return pass;
 }

@@ -1,4 +1,4 @@
-#include "bench/clip.h"
+#include "bench/video_access/clip.h"
 
 #include <algorithm>
 #include <memory>

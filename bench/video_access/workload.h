@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/clip.h"
-#include "bench/contender.h"
+#include "bench/video_access/clip.h"
+#include "bench/video_access/contender.h"
 
 namespace reelstore::bench {
 

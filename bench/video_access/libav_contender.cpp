@@ -1,7 +1,7 @@
-#include "bench/contenders.h"
 #include "bench/footage.h"
-#include "bench/packet_list.h"
-#include "bench/picture.h"
+#include "bench/video_access/contenders.h"
+#include "bench/video_access/packet_list.h"
+#include "bench/video_access/picture.h"
 
 namespace reelstore::bench {
 
@@ -106,7 +106,7 @@ public:
             const AVFrame* picture = loop.next();
             return picture ? delivery.deliver(*picture) : cv::Mat();
         });
-        watch.stop(pass);
+        stop(watch, pass);
         pass.work = loop.work();
         return pass;
     }

@@ -1,17 +1,14 @@
-#include "bench/report.h"
-
-#include <stdlib.h>
+#include "bench/video_access/report.h"
 
 #include <algorithm>
-#include <fstream>
-#include <thread>
 
 #include <ffms.h>
 #include <fmt/format.h>
 #include <opencv2/core/utility.hpp>
 
 #include "base/median.h"
-#include "bench/command.h"
+#include "bench/machine.h"
+#include "bench/video_access/command.h"
 #include "codecs/video/libav.h"
 
 namespace reelstore::bench {
@@ -127,14 +124,6 @@ std::string target_rows(const WorkloadResult& result) {
     return rows;
 }
 
-std::string processor_name() {
-    std::ifstream file("/proc/cpuinfo");
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-    }
-    return "unknown processor";
-}
-
 std::string first_line(std::string text) {
     text.erase(std::min(text.find('\n'), text.size()));
     return text;
@@ -217,12 +206,10 @@ const EntryResult* ClipResult::find(const std::string& name) const {
 }
 
 Circumstances find_circumstances(const Scale& scale) {
-    double load = 0;
-    ::getloadavg(&load, 1);
     return {
         .processor = processor_name(),
-        .cores = static_cast<int>(std::thread::hardware_concurrency()),
-        .load = load,
+        .cores = processor_count(),
+        .load = load_average(),
         .versions = {std::string("FFmpeg ") + av_version_info(), "OpenCV " + cv::getVersionString(), ffms2_version(),
                      first_line(run_command({REELSTORE_BENCH_PYTHON, "-c",
                                              "import av, sys; print('PyAV', av.__version__, 'in Python', "

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "bench/contender.h"
+#include "bench/video_access/contender.h"
 
 namespace reelstore::bench {
 

@@ -1,4 +1,4 @@
-#include "bench/packet_list.h"
+#include "bench/video_access/packet_list.h"
 
 #include <algorithm>
 #include <numeric>

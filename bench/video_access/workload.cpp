@@ -1,4 +1,4 @@
-#include "bench/workload.h"
+#include "bench/video_access/workload.h"
 
 #include <algorithm>
 #include <numeric>
@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "bench/contenders.h"
+#include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {
 

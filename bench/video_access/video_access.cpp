@@ -1,53 +1,31 @@
 // Measures access to video, reelstore and its peers in turn on the same frames: see bench/README.md.
 #include <cstdio>
-#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
-#include "bench/clip.h"
-#include "bench/contender.h"
-#include "bench/report.h"
-#include "bench/workload.h"
+#include "bench/footage.h"
+#include "bench/output.h"
+#include "bench/stopwatch.h"
+#include "bench/video_access/clip.h"
+#include "bench/video_access/contender.h"
+#include "bench/video_access/report.h"
+#include "bench/video_access/workload.h"
 
 namespace reelstore::bench {
 
 namespace {
-
-constexpr char kVideoOfOpenCv[] = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
 
 struct Options {
     bool quick = false;
     int repetitions = 0;
     std::string out;
     std::string only;
-    std::string video = kVideoOfOpenCv;
-};
-
-/// A folder that is gone with everything in it at the end.
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        std::string path = (std::filesystem::temp_directory_path() / "video_access_XXXXXX").string();
-        if (!::mkdtemp(path.data())) throw Error(ErrorCode::io, {path, {}, {}}, "cannot make a temporary folder");
-        path_ = path;
-    }
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-    const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
+    std::string video = kSampleVideo;
 };
 
 std::vector<ImageType> image_types(bool quick) {
@@ -92,13 +70,6 @@ std::vector<WorkloadResult> measure_all(const Options& options, const Scale& sca
     }
     fmt::print(stderr, "{:4.0f} s  done\n", watch.seconds());
     return results;
-}
-
-void write_text(const std::filesystem::path& path, const std::string& text) {
-    std::ofstream file(path);
-    file << text;
-    file.close();
-    if (!file) throw Error(ErrorCode::io, {path.string(), {}, {}}, "cannot write the file");
 }
 
 int64_t wrong_frames_of_reelstore(const std::vector<WorkloadResult>& results) {

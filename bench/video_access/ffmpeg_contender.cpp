@@ -1,5 +1,5 @@
-#include "bench/command.h"
-#include "bench/contenders.h"
+#include "bench/video_access/command.h"
+#include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {
 
@@ -20,7 +20,7 @@ public:
         Pass pass{.frames = static_cast<int64_t>(indices.size()), .wrong_frames = std::nullopt};
         const Stopwatch watch;
         run_command(command);
-        watch.stop(pass);
+        stop(watch, pass);
         return pass;
     }
 

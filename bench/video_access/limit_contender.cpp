@@ -8,10 +8,10 @@
 #include <thread>
 #include <utility>
 
-#include "bench/contenders.h"
 #include "bench/footage.h"
-#include "bench/packet_list.h"
-#include "bench/picture.h"
+#include "bench/video_access/contenders.h"
+#include "bench/video_access/packet_list.h"
+#include "bench/video_access/picture.h"
 
 namespace reelstore::bench {
 
@@ -143,7 +143,7 @@ public:
             decoder_.decode(file, place_,
                             [&](size_t, const cv::Mat& image) { right += shows_number(image, index) ? 1 : 0; });
         }
-        watch.stop(pass);
+        stop(watch, pass);
         pass.wrong_frames = pass.frames - right;
         pass.work = Work{decoder_.work().packets_sent - before.packets_sent,
                          decoder_.work().frames_decoded - before.frames_decoded};
@@ -172,7 +172,7 @@ public:
         const Stopwatch watch;
         const std::vector<Group> groups = groups_of(indices);
         pass.wrong_frames = decoders_.size() == 1 ? one_by_one(groups) : together(groups, indices.size());
-        watch.stop(pass);
+        stop(watch, pass);
         pass.work = Work{work().packets_sent - before.packets_sent, work().frames_decoded - before.frames_decoded};
         return pass;
     }

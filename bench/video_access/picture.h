@@ -2,7 +2,7 @@
 
 #include <opencv2/core/mat.hpp>
 
-#include "bench/contenders.h"
+#include "bench/video_access/contenders.h"
 #include "codecs/video/libav.h"
 
 namespace reelstore::bench {

@@ -9,7 +9,8 @@
 
 #include <opencv2/core/mat.hpp>
 
-#include "bench/clip.h"
+#include "bench/stopwatch.h"
+#include "bench/video_access/clip.h"
 
 namespace reelstore::bench {
 
@@ -40,19 +41,8 @@ public:
 
 using ContenderFactory = std::function<std::unique_ptr<Contender>(const Clip&)>;
 
-/// Time since it was made.
-class Stopwatch {
-public:
-    Stopwatch();
-    double seconds() const;
-    /// Processor time of this process, and of child processes that have ended.
-    double cpu_seconds() const;
-    void stop(Pass& pass) const;
-
-private:
-    double start_;
-    double cpu_start_;
-};
+/// Notes the time that a pass has taken.
+void stop(const Stopwatch& watch, Pass& pass);
 
 /// Reads another frame of the same file before each, which is not counted: what is left is a jump inside a file that is
 /// open already.

@@ -2,7 +2,7 @@
 #include <opencv2/videoio.hpp>
 
 #include "base/error.h"
-#include "bench/contenders.h"
+#include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {
 
@@ -61,7 +61,7 @@ public:
         const Stopwatch watch;
         Capture capture(clip_);
         Pass pass = read_each(indices, [&](int64_t) { return capture.next(); });
-        watch.stop(pass);
+        stop(watch, pass);
         return pass;
     }
 

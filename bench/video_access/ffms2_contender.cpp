@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "bench/contenders.h"
+#include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {
 
@@ -108,7 +108,7 @@ public:
         const Stopwatch watch;
         const Ffms2Video video = open_video(clip_, 0, index_.get(), threads_);
         Pass pass = read_each(indices, [&](int64_t index) { return read_frame(clip_, video.get(), index); });
-        watch.stop(pass);
+        stop(watch, pass);
         return pass;
     }
 

@@ -1,4 +1,4 @@
-#include "bench/picture.h"
+#include "bench/video_access/picture.h"
 
 namespace reelstore::bench {
 

@@ -1,8 +1,8 @@
 #include "base/error.h"
 #include "base/json.h"
-#include "bench/command.h"
-#include "bench/contenders.h"
 #include "bench/footage.h"
+#include "bench/video_access/command.h"
+#include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {
 

@@ -1,8 +1,8 @@
 #include <optional>
 #include <utility>
 
-#include "bench/contenders.h"
 #include "bench/footage.h"
+#include "bench/video_access/contenders.h"
 #include "codecs/file_format.h"
 #include "store/store_reader.h"
 
@@ -43,7 +43,7 @@ public:
         const Stopwatch watch;
         const std::vector<Frame> frames = reader_.at_indices(indices);
         for (size_t i = 0; i < indices.size(); ++i) wrong += shows_number(frames.at(i).image, indices[i]) ? 0 : 1;
-        watch.stop(pass);
+        stop(watch, pass);
         pass.wrong_frames = wrong;
         pass.work = reader_.counters() - before;
         return pass;
@@ -64,7 +64,7 @@ public:
             std::optional<Frame> frame = source->next();
             return frame ? frame->image : cv::Mat();
         });
-        watch.stop(pass);
+        stop(watch, pass);
         pass.work = source->random_access()->counters() - DecodeCounters{};
         return pass;
     }
