@@ -1,5 +1,6 @@
 #include "bench/machine.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -48,6 +49,11 @@ size_t resident_bytes() {
     size_t shared = 0;
     file >> size >> resident >> shared;
     return (resident - shared) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+size_t heap_bytes() {
+    const struct mallinfo2 info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
 }
 
 }  // namespace reelstore::bench

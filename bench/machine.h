@@ -19,5 +19,7 @@ ProcessorTimes processor_times();
 
 /// Memory of this process that is in use now, in bytes: its resident set without the pages of mapped files.
 size_t resident_bytes();
+/// What of it was allocated and not freed; the rest is what the allocator keeps for later.
+size_t heap_bytes();
 
 }  // namespace reelstore::bench

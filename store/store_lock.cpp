@@ -49,15 +49,16 @@ bool holder_may_live(const std::filesystem::path& path) {
 }
 
 /// StoreLock::held() elsewhere has the lock for some microseconds, which is not to keep a writer out.
-constexpr int kTries = 5;
-constexpr std::chrono::milliseconds kBetweenTries{10};
+constexpr double kPatienceSeconds = 5;
+constexpr std::chrono::milliseconds kBetweenTries{5};
 
 }  // namespace
 
 StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::lock(folder)), owner_(getpid()) {
     try {
         lock_ = file_system().try_lock(path_, holder_text());
-        for (int tries = 1; !lock_ && tries < kTries; ++tries) {
+        const double give_up = now_monotonic() + kPatienceSeconds;
+        while (!lock_ && !held(folder) && now_monotonic() < give_up) {
             std::this_thread::sleep_for(kBetweenTries);
             lock_ = file_system().try_lock(path_, holder_text());
         }

@@ -205,6 +205,9 @@ struct StoreWriter::Impl {
         const bool was_closed = index->closed();
         index->use_write_ahead_log(true);
         index->set_closed(false);
+        // Before media without a frame are put aside: their numbers are used up too.
+        for (const StoreLayout::Chunk& chunk : layout->chunks()) next_chunk = std::max(next_chunk, chunk.number + 1);
+        for (const ChunkRow& chunk : index->chunks()) next_chunk = std::max(next_chunk, chunk.chunk + 1);
         const std::vector<FinishedChunk> completed = finish_open_chunks(*index, *layout, metadata);
         int64_t lost = 0;
         for (const FinishedChunk& chunk : completed) lost += chunk.frames_lost;

@@ -74,12 +74,17 @@ private:
     long faults_ = 0;
 };
 
-/// Calls `add` with 0, 1, ... at the pace of a camera.
+/// Calls `add` with 0, 1, ... at the pace of a camera; what cannot keep up is called less often in the same time.
 void at_pace(int64_t frames, const std::function<void(int64_t)>& add) {
-    const auto begin = std::chrono::steady_clock::now();
-    for (int64_t i = 0; i < frames; ++i) {
-        const std::chrono::duration<double> due(static_cast<double>(i) / kAddFrameRate);
-        std::this_thread::sleep_until(begin + std::chrono::duration_cast<std::chrono::steady_clock::duration>(due));
+    using Clock = std::chrono::steady_clock;
+    const auto duration = [](int64_t count) {
+        return std::chrono::duration_cast<Clock::duration>(
+            std::chrono::duration<double>(static_cast<double>(count) / kAddFrameRate));
+    };
+    const Clock::time_point begin = Clock::now();
+    const Clock::time_point end = begin + duration(frames) + std::chrono::seconds(1);
+    for (int64_t i = 0; i < frames && Clock::now() < end; ++i) {
+        std::this_thread::sleep_until(begin + duration(i));
         add(i);
     }
 }
@@ -172,10 +177,11 @@ double AddRun::milliseconds(double share) const {
     return 1e3 * call_seconds[place];
 }
 
-std::vector<AddResult> measure_add(const Clip& clip, const AddScale& scale, const fs::path& folder) {
+std::vector<AddResult> measure_add(const Clip& clip, const AddScale& scale, const std::string& only,
+                                   const fs::path& folder) {
     const Coding video = {"avc1/mp4, ultrafast", "avc1/mp4", {{"preset", "ultrafast"}}};
     const Coding npy = {"npy", "npy"};
-    const std::vector<std::pair<std::string, AddWay>> ways = {
+    std::vector<std::pair<std::string, AddWay>> ways = {
         {"reelstore, avc1/mp4 ultrafast: add(image)", reelstore(video, false)},
         {"reelstore, avc1/mp4 ultrafast: acquire() and add()", reelstore(video, true)},
         {"reelstore, npy: add(image)", reelstore(npy, false)},
@@ -183,6 +189,7 @@ std::vector<AddResult> measure_add(const Clip& clip, const AddScale& scale, cons
         {"OpenCV VideoWriter, avc1/mp4", opencv()},
         {"write() of npy", plain_npy()},
         {"copy of the image alone", copy_alone()}};
+    std::erase_if(ways, [&](const auto& way) { return way.first.find(only) == std::string::npos; });
     std::vector<AddResult> results;
     for (const auto& [name, way] : ways) results.push_back({name, name.starts_with("reelstore"), {}});
     for (int repetition = 0; repetition < scale.repetitions; ++repetition) {

@@ -41,7 +41,8 @@ struct AddScale {
 };
 inline constexpr double kAddFrameRate = 100;
 
-/// Every way to hand frames over in turn: reelstore's, OpenCV's and a copy of the image.
-std::vector<AddResult> measure_add(const Clip& clip, const AddScale& scale, const std::filesystem::path& folder);
+/// Every way to hand frames over in turn, reelstore's, OpenCV's and a copy of the image, if its name contains `only`.
+std::vector<AddResult> measure_add(const Clip& clip, const AddScale& scale, const std::string& only,
+                                   const std::filesystem::path& folder);
 
 }  // namespace reelstore::bench

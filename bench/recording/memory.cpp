@@ -13,17 +13,14 @@ namespace {
 constexpr size_t kBufferBytes = size_t{8} << 20;
 constexpr int kSamples = 200;
 
-double resident_megabytes() {
-    return static_cast<double>(resident_bytes()) / 1e6;
+MemorySample memory_after(int64_t frames) {
+    return {frames, static_cast<double>(resident_bytes()) / 1e6, static_cast<double>(heap_bytes()) / 1e6};
 }
 
 MemoryResult measure_one(const Coding& coding, const Clip& clip, int64_t frames, int64_t chunk_frames,
                          const std::filesystem::path& folder) {
-    MemoryResult result = {.name = coding.name,
-                           .chunk_frames = chunk_frames,
-                           .resident_before = resident_megabytes(),
-                           .resident = {},
-                           .run = {}};
+    MemoryResult result = {
+        .name = coding.name, .chunk_frames = chunk_frames, .before = memory_after(0), .samples = {}, .run = {}};
     const auto record = [&](const Clip& images, int64_t count, const std::filesystem::path& path) {
         StoreWriterOptions options = writer_options(coding, 1.0);
         options.chunk_frames = chunk_frames;
@@ -32,7 +29,7 @@ MemoryResult measure_one(const Coding& coding, const Clip& clip, int64_t frames,
         const int64_t step = std::max<int64_t>(1, count / kSamples);
         for (int64_t i = 0; i < count; ++i) {
             writer.add(images.image(i), i, static_cast<double>(i) / 25);
-            if ((i + 1) % step == 0) result.resident.emplace_back(i + 1, resident_megabytes());
+            if ((i + 1) % step == 0) result.samples.push_back(memory_after(i + 1));
         }
         writer.close();
         return std::optional(writer.stats());
@@ -43,11 +40,11 @@ MemoryResult measure_one(const Coding& coding, const Clip& clip, int64_t frames,
 
 }  // namespace
 
-double MemoryResult::most_between(double from, double to) const {
+double MemoryResult::most_between(double from, double to, double MemorySample::*figure) const {
     double most = 0;
-    for (const auto& [frames, megabytes] : resident) {
-        const double share = static_cast<double>(frames) / static_cast<double>(run.frames);
-        if (share > from && share <= to) most = std::max(most, megabytes);
+    for (const MemorySample& sample : samples) {
+        const double share = static_cast<double>(sample.frames) / static_cast<double>(run.frames);
+        if (share > from && share <= to) most = std::max(most, sample.*figure);
     }
     return most;
 }

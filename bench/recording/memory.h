@@ -2,25 +2,33 @@
 
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bench/recording/recorder.h"
 
 namespace reelstore::bench {
 
+/// Memory after so many frames, in MB.
+struct MemorySample {
+    int64_t frames = 0;
+    double resident = 0;
+    double heap = 0;  ///< allocated and not freed
+};
+
 /// Memory in use while many small frames are recorded.
 struct MemoryResult {
     std::string name;
     int64_t chunk_frames = 0;
-    double resident_before = 0;                        ///< MB, before the store is made
-    std::vector<std::pair<int64_t, double>> resident;  ///< frames added, MB; evenly spread
+    MemorySample before;                ///< before the store is made
+    std::vector<MemorySample> samples;  ///< evenly spread
     Run run;
 
     /// The most in the samples from one share of the frames to another, in MB.
-    double most_between(double from, double to) const;
+    double most_between(double from, double to, double MemorySample::*figure = &MemorySample::resident) const;
     /// How much more the most of the last tenth is than the most of the second tenth.
-    double growth() const { return most_between(0.9, 1) - most_between(0.1, 0.2); }
+    double growth(double MemorySample::*figure = &MemorySample::resident) const {
+        return most_between(0.9, 1, figure) - most_between(0.1, 0.2, figure);
+    }
 };
 
 struct MemoryScale {

@@ -150,15 +150,17 @@ std::string memory_text(const std::vector<MemoryResult>& results) {
         "\n## Memory\n\n64x48 gray as fast as it goes, a commit every second, a new chunk every 1,000 frames, buffers "
         "of 8 MiB; resident set without mapped files in MB, the most in each part of the frames.\n\n"
         "| format | frames | frames/s | before | first 1 % | 1-10 % | 10-20 % | 20-50 % | 50-90 % | 90-100 % | "
-        "growth | others' processors |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+        "growth | growth of what is allocated | others' processors "
+        "|\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for (const MemoryResult& result : results) {
         text += fmt::format("| {} | {} | {:.0f} | {:.1f} |", result.name, result.run.frames, result.run.rate(),
-                            result.resident_before);
+                            result.before.resident);
         const std::vector<double> bounds = {0, 0.01, 0.1, 0.2, 0.5, 0.9, 1};
         for (size_t i = 1; i < bounds.size(); ++i) {
             text += fmt::format(" {:.1f} |", result.most_between(bounds[i - 1], bounds[i]));
         }
-        text += fmt::format(" {:+.1f} | {:.2f} |\n", result.growth(), result.run.others);
+        text += fmt::format(" {:+.1f} | {:+.1f} | {:.2f} |\n", result.growth(), result.growth(&MemorySample::heap),
+                            result.run.others);
     }
     return text;
 }
@@ -282,12 +284,14 @@ Json json_report(const RecordingReport& report) {
     for (const AddResult& result : report.add) json["add"].push_back(add_json(result));
     for (const MemoryResult& result : report.memory) {
         Json samples = Json::array();
-        for (const auto& [frames, megabytes] : result.resident) samples.push_back({frames, megabytes});
+        for (const MemorySample& sample : result.samples)
+            samples.push_back({sample.frames, sample.resident, sample.heap});
         json["memory"].push_back({{"format", result.name},
                                   {"chunk_frames", result.chunk_frames},
-                                  {"resident_before_mb", result.resident_before},
-                                  {"resident_mb", std::move(samples)},
+                                  {"resident_before_mb", result.before.resident},
+                                  {"frames_resident_mb_heap_mb", std::move(samples)},
                                   {"growth_mb", result.growth()},
+                                  {"heap_growth_mb", result.growth(&MemorySample::heap)},
                                   {"run", run_json(result.run)}});
     }
     return json;

@@ -195,3 +195,15 @@ TEST_CASE("chunk numbers are not used twice") {
     writer.close();
     CHECK(StoreReader(folder / "s").chunks() == std::vector<int64_t>{0, 5});
 }
+
+TEST_CASE("chunk numbers of media that are put aside are not used again") {
+    const TemporaryFolder folder;
+    StoreWriterOptions options = small("avc1/mp4");
+    write_numbered_store(folder / "s", options, gray_type(), 3);
+    std::ofstream(folder / "s" / "000007.mp4") << "torn";
+    StoreWriter writer(folder / "s", going_on());
+    writer.add(make_numbered_image(gray_type(), 3), 3, fixture_time(3));
+    writer.close();
+    CHECK(StoreReader(folder / "s").chunks() == std::vector<int64_t>{0, 8});
+    CHECK_FALSE(std::filesystem::exists(folder / "s" / "000007.mp4"));
+}

@@ -567,7 +567,7 @@ TEST_CASE("a reading process follows a writing one to its end") {
 
 TEST_CASE("stores are opened at any moment of their beginning and end") {
     const TemporaryFolder folder;
-    constexpr int kStores = 60;
+    constexpr int kStores = 30;
     const pid_t child = fork_off([&] {
         for (int i = 0; i < kStores; ++i) {
             StoreWriter writer(folder / std::to_string(i), live_options("npy"));

@@ -279,6 +279,43 @@ TEST_CASE("a repair that is ended anywhere leaves every frame readable, and the 
     }
 }
 
+TEST_CASE("a salvage that is ended anywhere is completed by the next one, and the file as it was stays") {
+    const TemporaryFolder folder;
+    for (const char* format : kFormats) {
+        CAPTURE(format);
+        const fs::path killed = folder / short_name(format);
+        write_killed_store(killed, format);
+        for (const char* name : {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm"}) fs::remove(killed / name);
+        const fs::path media = media_of(killed, 2);
+        const uintmax_t size = media.has_extension() ? fs::file_size(media) : 0;
+        std::optional<int64_t> whole;
+        bool ended = true;
+        for (int allowed = 0; ended; ++allowed) {
+            REQUIRE(allowed < 100);
+            CAPTURE(allowed);
+            const fs::path path = folder / "again";
+            fs::remove_all(path);
+            fs::copy(killed, path, fs::copy_options::recursive);
+            {
+                EndingFileSystem ending(allowed);
+                const FileSystemOverride over(ending);
+                const auto error = error_of([&] { apply_repair(path); });
+                ended = ending.ended();
+                if (error) CHECK(ended);
+            }
+            apply_repair(path);
+            StoreReader store(path);
+            CHECK(store.frame_count() == whole.value_or(store.frame_count()));
+            whole = store.frame_count();
+            for (int64_t i = 0; i < *whole; ++i)
+                CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+            if (media.has_extension()) CHECK(fs::file_size(media_of(path, 2).string() + ".before_repair") == size);
+            check_nothing_to_do(path);
+        }
+        CHECK(*whole > 2 * kChunk);
+    }
+}
+
 TEST_CASE("when the repair ended between new file and new index, readers find the frames and a rerun the places") {
     const TemporaryFolder folder;
     for (const char* format : {"avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
