@@ -158,6 +158,10 @@ IndexResult build_index(const std::filesystem::path& store, const StoreLock&, co
         result.frame_count = index->frame_count();
         result.chunk_count = static_cast<int64_t>(index->chunks().size());
     }
+    // A reader may have the old index open; its empty log and shared memory must not become the new one's.
+    for (const char* log : {"-wal", "-shm"}) {
+        if (file_system().status(beside(path, log)).kind == FileKind::file) file_system().remove(beside(path, log));
+    }
     // Replaces the old index in one step: there is no moment without one.
     file_system().rename(fresh, path);
     file_system().sync_folder(folder);

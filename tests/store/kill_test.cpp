@@ -51,7 +51,7 @@ constexpr bool kSanitized = false;
 #endif
 
 constexpr int kKills = kSanitized ? 50 : 220;
-constexpr int kKillsOfOneStore = 6;
+constexpr int kKillsOfOneStore = kSanitized ? 4 : 6;
 constexpr size_t kStoresAtOnce = kSanitized ? 3 : 6;
 constexpr double kFrameInterval = 0.01;
 constexpr int kExtraDataEvery = 3;

@@ -246,3 +246,17 @@ TEST_CASE("checksums outlive a new index") {
     build_index(path);
     CHECK(count() == 10);
 }
+
+TEST_CASE("a new index does not share its log with readers of the old one") {
+    const TemporaryFolder folder;
+    StoreWriter writer(folder / "s",
+                       {.format = "npy", .chunk_frames = 4, .time_zone = "Etc/UTC", .commit_interval = 0});
+    for (int i = 0; i < 6; ++i) writer.add(make_numbered_image(gray_type(), i), i, fixture_time(i));
+    const StoreReader old(folder / "s");
+    writer.close();
+    build_index(folder / "s");
+    CHECK_FALSE(std::filesystem::exists(folder / "s" / "index.sqlite-wal"));
+    CHECK_FALSE(std::filesystem::exists(folder / "s" / "index.sqlite-shm"));
+    CHECK(old.frame_count() == 6);
+    CHECK(StoreReader(folder / "s").frame_count() == 6);
+}

@@ -12,8 +12,8 @@ import numpy
 from store_program import (DATA_LOST, FIRST_TIME, GOLDEN, StoreTestCase, command, hash_of_tree, numbered_stack,
                            read_number, run)
 
-VERBS = ("save", "info", "frames", "get", "extract", "extra", "align", "renumber", "index", "formats", "selftest",
-         "view", "help")
+VERBS = ("save", "info", "frames", "get", "extract", "extra", "align", "renumber", "index", "formats", "selftest", "events",
+         "verify", "repair", "view", "help")
 CHUNK_FORMATS = ("npy", "png", "jpg", "tif", "bmp", "ppm", "pgm", "mjpeg/avi", "avc1/mp4", "h264/mkv")
 
 
