@@ -49,13 +49,17 @@ double MemoryResult::most_between(double from, double to, double MemorySample::*
     return most;
 }
 
-std::vector<MemoryResult> measure_memory(const MemoryScale& scale, const std::filesystem::path& folder) {
+std::vector<MemoryResult> measure_memory(const MemoryScale& scale, const std::string& only,
+                                         const std::filesystem::path& folder) {
     const Clip clip = synthetic_clip({.height = 48, .width = 64}, 64);
     const Coding video = {
         "avc1/mp4, ultrafast, zerolatency", "avc1/mp4", {{"preset", "ultrafast"}, {"tune", "zerolatency"}}};
+    const Coding npy = {"npy", "npy"};
     std::vector<MemoryResult> results;
-    results.push_back(measure_one(video, clip, scale.video_frames, scale.chunk_frames, folder));
-    results.push_back(measure_one({"npy", "npy"}, clip, scale.image_frames, scale.chunk_frames, folder));
+    for (const auto& [coding, frames] : {std::pair{video, scale.video_frames}, std::pair{npy, scale.image_frames}}) {
+        if (coding.name.find(only) == std::string::npos) continue;
+        results.push_back(measure_one(coding, clip, frames, scale.chunk_frames, folder));
+    }
     return results;
 }
 

@@ -37,6 +37,8 @@ struct MemoryScale {
     int64_t chunk_frames = 1000;
 };
 
-std::vector<MemoryResult> measure_memory(const MemoryScale& scale, const std::filesystem::path& folder);
+/// With every format whose name contains `only`.
+std::vector<MemoryResult> measure_memory(const MemoryScale& scale, const std::string& only,
+                                         const std::filesystem::path& folder);
 
 }  // namespace reelstore::bench

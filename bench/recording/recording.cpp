@@ -83,7 +83,7 @@ RecordingReport measure_all(const Options& options, const AddScale& add_scale) {
         say("memory");
         const MemoryScale scale =
             options.quick ? MemoryScale{.video_frames = 3000, .image_frames = 600, .chunk_frames = 250} : MemoryScale{};
-        report.memory = measure_memory(scale, folder.path());
+        report.memory = measure_memory(scale, options.format, folder.path());
     }
     if (wanted("add")) {
         say("add");
@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
     app.add_flag("--quick", options.quick, "small and short: checks counters, measures nothing");
     app.add_option("--out", options.out, "folder for recording.md and recording.json");
     app.add_option("--only", options.only, "only the parts whose name contains this: memory, add, recording");
-    app.add_option("--format", options.format, "of add and recording only what has this in its name: npy, OpenCV");
+    app.add_option("--format", options.format, "only what has this in its name: npy, OpenCV");
     app.add_option("--repetitions", options.repetitions, "instead of 5 (of add at most 3), or 1 with --quick");
     app.add_option("--seconds", options.seconds, "about how long one recording takes")->capture_default_str();
     app.add_option("--folder", options.folder, "on the disk to be measured")->capture_default_str();
