@@ -43,9 +43,12 @@ FramePool::FramePool(const ImageType& type, size_t capacity)
 FramePool::~FramePool() = default;
 
 std::shared_ptr<FramePool> FramePool::create(const ImageType& type, size_t bytes, size_t least) {
+    return std::shared_ptr<FramePool>(new FramePool(type, fit(type, bytes, least)));
+}
+
+size_t FramePool::fit(const ImageType& type, size_t bytes, size_t least) {
     constexpr size_t kMostImages = 65536;
-    const size_t image_bytes = std::max<size_t>(1, type.bytes());
-    return std::shared_ptr<FramePool>(new FramePool(type, std::max(least, std::min(kMostImages, bytes / image_bytes))));
+    return std::max(least, std::min(kMostImages, bytes / std::max<size_t>(1, type.bytes())));
 }
 
 cv::Mat FramePool::make() const {

@@ -38,8 +38,10 @@ private:
 /// grows. Any thread may take and give back.
 class FramePool : public std::enable_shared_from_this<FramePool> {
 public:
-    /// At most as many images as fit into `bytes`, but not fewer than `least`.
+    /// As many images as fit(type, bytes, least) says.
     static std::shared_ptr<FramePool> create(const ImageType& type, size_t bytes, size_t least);
+    /// How many images fit into `bytes`: not fewer than `least`, and never more than 65,536.
+    static size_t fit(const ImageType& type, size_t bytes, size_t least);
     ~FramePool();
 
     /// The image given back last, or a new one; an empty one when all are taken.

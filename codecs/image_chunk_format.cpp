@@ -1,6 +1,7 @@
 #include "codecs/image_chunk_format.h"
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/retry_with_room.h"
 #include "base/text.h"
 #include "codecs/checksum.h"
 #include "codecs/image_codec.h"
@@ -76,25 +78,27 @@ public:
 private:
     template <typename Step>
     void with_room(Step step) {
-        try {
-            step();
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::no_space || !options_.make_room || !options_.make_room()) throw;
-            step();
-        }
+        retry_with_room(options_.make_room, step);
     }
 
-    /// Returns when no file written before is left unsynced, also if another thread is at it.
+    /// Returns when no file written before is left unsynced, also if another thread is at it. What has failed once
+    /// fails for ever: the files that were to be synced then are not known any more.
     void sync_files() {
         const std::lock_guard one_at_a_time(sync_mutex_);
+        if (failure_) std::rethrow_exception(failure_);
         std::vector<std::unique_ptr<File>> files;
         {
             const std::lock_guard lock(mutex_);
             files.swap(unsynced_);
         }
-        for (const std::unique_ptr<File>& file : files) {
-            file->sync();
-            file->close();
+        try {
+            for (const std::unique_ptr<File>& file : files) {
+                file->sync();
+                file->close();
+            }
+        } catch (...) {
+            failure_ = std::current_exception();
+            throw;
         }
     }
 
@@ -108,6 +112,7 @@ private:
     std::vector<StoredFrame> stored_;
     bool folder_is_new_ = true;  // its name is not durable yet; used by sync() alone
     std::mutex sync_mutex_;
+    std::exception_ptr failure_;  // of a sync; by sync_mutex_
     std::mutex mutex_;
     std::vector<std::unique_ptr<File>> unsynced_;  // by mutex_
 };

@@ -44,14 +44,6 @@ void remove_if_there(const fs::path& path) {
     if (is_file(path)) file_system().remove(path);
 }
 
-/// A name of this kind that nothing has.
-fs::path free_name(const fs::path& path, const char* suffix) {
-    fs::path name = with_suffix(path, suffix);
-    for (int number = 2; file_system().status(name).kind != FileKind::missing; ++number)
-        name = with_suffix(path, fmt::format("{}.{}", suffix, number));
-    return name;
-}
-
 /// Calls `use` with the bytes of a file from `begin` on, block by block, until it returns false.
 void read_blocks(const fs::path& path, uint64_t begin, const std::function<bool(std::span<const uint8_t>)>& use) {
     constexpr size_t kBlock = size_t{1} << 20;
@@ -404,13 +396,8 @@ std::vector<int64_t> uncommitted_chunks(const FrameIndex& index, const StoreLayo
     const int64_t last = index.chunks().empty() ? -1 : index.chunks().back().chunk;
     std::vector<int64_t> chunks;
     for (const StoreLayout::Chunk& chunk : layout.chunks()) {
-        if (chunk.number <= last || !chunk.has_media) continue;
-        try {
-            if (read_chunk_sidecar(layout, chunk.number)) continue;
-        } catch (const Error& error) {
-            if (error.code() == ErrorCode::io) throw;
-        }
-        chunks.push_back(chunk.number);
+        // A sidecar, be it damaged, is written when all frames of its chunk are committed.
+        if (chunk.number > last && chunk.has_media && !chunk.has_sidecar) chunks.push_back(chunk.number);
     }
     return chunks;
 }
@@ -440,6 +427,17 @@ std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayo
     for (const int64_t chunk : uncommitted_chunks(index, layout))
         finished.push_back(set_chunk_aside(index, layout, metadata, chunk));
     return finished;
+}
+
+fs::path free_name(const fs::path& path, const std::string& suffix, std::span<const char* const> endings) {
+    const auto taken = [&](const fs::path& name) {
+        return std::any_of(endings.begin(), endings.end(), [&](const char* ending) {
+            return file_system().status(with_suffix(name, ending)).kind != FileKind::missing;
+        });
+    };
+    fs::path name = with_suffix(path, suffix);
+    for (int number = 2; taken(name); ++number) name = with_suffix(path, fmt::format("{}.{}", suffix, number));
+    return name;
 }
 
 fs::path set_aside(const fs::path& path) {

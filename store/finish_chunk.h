@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,8 +38,8 @@ FinishedChunk finish_open_chunk(FrameIndex& index, const StoreLayout& layout, co
 FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
                              int64_t chunk);
 
-/// Chunks behind all that the index knows, without a sidecar: a writer had begun them and was ended before it committed
-/// a frame of them.
+/// Chunks behind all that the index knows, without a sidecar (readable or not): a writer had begun them and was ended
+/// before it committed a frame of them.
 std::vector<int64_t> uncommitted_chunks(const FrameIndex& index, const StoreLayout& layout);
 
 /// Puts the media of such a chunk aside (spec/format.md, Files kept aside).
@@ -47,6 +49,12 @@ FinishedChunk set_chunk_aside(FrameIndex& index, const StoreLayout& layout, cons
 /// Finishes every open chunk of an index, in order, and puts uncommitted ones aside.
 std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayout& layout,
                                               const StoreMetadata& metadata);
+
+inline constexpr std::array<const char*, 1> kOneFile = {""};
+/// `path` with this suffix, or with .2, .3 and so on behind it: the first where no file of the group is there that the
+/// endings make.
+std::filesystem::path free_name(const std::filesystem::path& path, const std::string& suffix,
+                                std::span<const char* const> endings = kOneFile);
 
 /// Renames a file to NAME.uncommitted, or NAME.uncommitted.2 and so on where that is taken; durable after syncing the
 /// folder. Gives the new path.

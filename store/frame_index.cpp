@@ -20,6 +20,8 @@ constexpr int64_t kKeyFlag = 1;
 constexpr int64_t kDisposableFlag = 2;
 /// Says the contrary of kDisposableFlag, so that no single changed bit makes a reader leave out what is needed.
 constexpr int64_t kNeededFlag = 4;
+/// A row of the table of frames takes more in the file.
+constexpr int64_t kLeastRowBytes = 8;
 /// Frames looked at to find where a run begins or ends; beyond, the whole chunk is as cheap.
 constexpr int64_t kLongestSearch = 1024;
 /// Frames in a run at least, so that the next request often finds its packets there.
@@ -168,8 +170,10 @@ void FrameIndex::load_chunks() {
         "times_ascending, state, media_bytes, stream FROM chunks WHERE first_index >= ?1 ORDER BY first_index");
     int64_t expected = frame_count();
     select.bind(1, expected);
-    // Counts that a hostile file claims are believed only as far as there are rows.
-    const int64_t rows = database_->query_int64("SELECT MAX(frame_index) + 1 FROM frames").value_or(0);
+    // Counts that a hostile file claims are believed only as far as there are rows, and room for them.
+    const auto asked = [&](const char* sql) { return std::max<int64_t>(0, database_->query_int64(sql).value_or(0)); };
+    const int64_t room = asked("PRAGMA page_count") * asked("PRAGMA page_size") / kLeastRowBytes;
+    const int64_t rows = std::min(asked("SELECT MAX(frame_index) + 1 FROM frames"), room);
     while (select.step()) {
         ChunkRow chunk;
         chunk.chunk = select.column_int64(0);
@@ -356,6 +360,13 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
         const auto run = independent_run(*chunk, *position);
         if (!run) return nullptr;
         range = *run;
+    }
+    if (!position) {
+        // A hostile file may claim any number of frames: no memory for what is not there.
+        Statement count =
+            database_->prepare("SELECT COUNT(*) FROM frames WHERE frame_index >= ?1 AND frame_index < ?2");
+        count.bind(1, range.first).bind(2, range.second);
+        if (!count.step() || count.column_int64(0) != chunk->frame_count) return nullptr;
     }
     auto table = std::make_shared<PacketTable>();
     table->stream = *chunk->stream;

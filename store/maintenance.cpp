@@ -1,6 +1,7 @@
 #include "store/maintenance.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "base/file_system.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
+#include "store/finish_chunk.h"
 #include "store/store_contents.h"
 #include "store/store_lock.h"
 
@@ -19,6 +21,9 @@ namespace {
 /// Key under which a renumbered record keeps its old number, as imgstore does.
 constexpr const char* kNumberBefore = "_frame_number_before_reindex";
 
+/// A database and what SQLite keeps beside it.
+constexpr std::array<const char*, 4> kDatabaseFiles = {"", "-wal", "-shm", "-journal"};
+
 std::filesystem::path beside(const std::filesystem::path& path, const char* suffix) {
     std::filesystem::path file = path;
     file += suffix;
@@ -27,9 +32,36 @@ std::filesystem::path beside(const std::filesystem::path& path, const char* suff
 
 /// Removes a database and what SQLite may have left beside it.
 void remove_database(const std::filesystem::path& path) {
-    for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    for (const char* suffix : kDatabaseFiles) {
         const std::filesystem::path file = beside(path, suffix);
         if (file_system().status(file).kind == FileKind::file) file_system().remove(file);
+    }
+}
+
+/// Renames an index and its logs, those of them that there are, under a name that none of them has yet.
+std::filesystem::path set_index_aside(const std::filesystem::path& path) {
+    const std::filesystem::path aside = free_name(path, ".damaged", kDatabaseFiles);
+    for (const char* suffix : kDatabaseFiles) {
+        if (file_system().status(beside(path, suffix)).kind == FileKind::file)
+            file_system().rename(beside(path, suffix), beside(aside, suffix));
+    }
+    return aside;
+}
+
+/// SQLite would take the logs of a lost index for those of the new one.
+void clear_logs(const std::filesystem::path& path, std::vector<std::string>& warnings) {
+    if (file_system().status(path).kind != FileKind::file) {
+        for (const char* log : {"-wal", "-journal"}) {
+            if (file_system().status(beside(path, log)).size == 0) continue;
+            const std::filesystem::path aside = beside(set_index_aside(path), log);
+            warnings.push_back(fmt::format("{}: the index it belongs to is missing; kept as {}",
+                                           beside(path, log).string(), aside.filename().string()));
+            return;
+        }
+    }
+    // A reader may have the old index open; its empty log and shared memory must not become the new one's.
+    for (const char* log : {"-wal", "-shm"}) {
+        if (file_system().status(beside(path, log)).kind == FileKind::file) file_system().remove(beside(path, log));
     }
 }
 
@@ -49,13 +81,7 @@ std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path
         return index;
     } catch (const Error& error) {
         if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
-        const std::filesystem::path aside = beside(path, ".damaged");
-        warnings.push_back(fmt::format("{}; kept as {}", error.what(), aside.filename().string()));
-        file_system().rename(path, aside);
-        for (const char* log : {"-wal", "-shm", "-journal"}) {
-            if (file_system().status(beside(path, log)).kind == FileKind::file)
-                file_system().rename(beside(path, log), beside(aside, log));
-        }
+        warnings.push_back(fmt::format("{}; kept as {}", error.what(), set_index_aside(path).filename().string()));
         return nullptr;
     }
 }
@@ -158,10 +184,7 @@ IndexResult build_index(const std::filesystem::path& store, const StoreLock&, co
         result.frame_count = index->frame_count();
         result.chunk_count = static_cast<int64_t>(index->chunks().size());
     }
-    // A reader may have the old index open; its empty log and shared memory must not become the new one's.
-    for (const char* log : {"-wal", "-shm"}) {
-        if (file_system().status(beside(path, log)).kind == FileKind::file) file_system().remove(beside(path, log));
-    }
+    clear_logs(path, result.warnings);
     // Replaces the old index in one step: there is no moment without one.
     file_system().rename(fresh, path);
     file_system().sync_folder(folder);

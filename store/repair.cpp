@@ -152,7 +152,7 @@ private:
                 plan_aside(chunk.number);
             }
         }
-        if (!index_->closed() && steps_.empty() && wanted(RepairKind::finish, {})) {
+        if (!index_->closed() && steps_.empty() && !stale_ && !unknown_chunks_ && wanted(RepairKind::finish, {})) {
             add({.kind = RepairKind::finish,
                  .path = StoreLayout::index(folder_),
                  .what = "mark the store as closed",
@@ -470,11 +470,20 @@ private:
             fmt::format("{}: kept as it was as {}", path.string(), keep_copy(path).filename().string()));
     }
 
+    /// Whether finishing is wanted, if only of one chunk, and no chunk is left that it would change. Readers and the
+    /// next repair look at a closed store no further.
+    bool nothing_to_finish() const {
+        if (!options_.only.empty() && !options_.only.contains(RepairKind::finish)) return false;
+        const auto closed = [](const ChunkRow& chunk) { return chunk.closed; };
+        return std::all_of(index_->chunks().begin(), index_->chunks().end(), closed) &&
+               uncommitted_chunks(*index_, layout_).empty() &&
+               !lacks_complete_chunks(*index_, layout_, layout_.chunks());
+    }
+
     /// Leaves the index closed if everything is, and as one file.
     void settle() {
         if (!index_) return;
-        const auto closed = [](const ChunkRow& chunk) { return chunk.closed; };
-        if (std::all_of(index_->chunks().begin(), index_->chunks().end(), closed)) index_->set_closed(true);
+        if (!index_->closed() && nothing_to_finish()) index_->set_closed(true);
         index_->use_write_ahead_log(false);
         index_.reset();
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include <fmt/format.h>
@@ -200,10 +201,18 @@ std::map<int64_t, std::pair<int64_t, double>> known_stamps(const StoreLayout& la
         const auto time = record.find("frame_time");
         if (index == record.end() || number == record.end() || time == record.end()) continue;
         if (!index->is_number_integer() || !number->is_number_integer() || !time->is_number()) continue;
-        const int64_t position = index->get<int64_t>() - first_index;
+        int64_t position = 0;
+        if (__builtin_sub_overflow(index->get<int64_t>(), first_index, &position)) continue;
         if (position >= 0 && position < frames) stamps[position] = {number->get<int64_t>(), time->get<double>()};
     }
     return stamps;
+}
+
+/// The nearest number there is: a camera may count up to the last one.
+int64_t sum_of_numbers(int64_t number, int64_t distance) {
+    int64_t sum = 0;
+    if (!__builtin_add_overflow(number, distance, &sum)) return sum;
+    return distance > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
 }
 
 ChunkSidecar guessed_sidecar(const StoreLayout& layout, const StoreMetadata& metadata, int64_t chunk,
@@ -213,9 +222,9 @@ ChunkSidecar guessed_sidecar(const StoreLayout& layout, const StoreMetadata& met
     const double interval = around.interval.value_or(1 / rate);
     std::pair<int64_t, double> first(0, metadata.created);
     if (around.before) {
-        first = {around.before->first + 1, around.before->second + interval};
+        first = {sum_of_numbers(around.before->first, 1), around.before->second + interval};
     } else if (around.behind) {
-        first = {around.behind->first - found.frames,
+        first = {sum_of_numbers(around.behind->first, -found.frames),
                  around.behind->second - interval * static_cast<double>(found.frames)};
     }
     const auto known = known_stamps(layout, chunk, around.frames_before, found.frames);
@@ -234,7 +243,7 @@ ChunkSidecar guessed_sidecar(const StoreLayout& layout, const StoreMetadata& met
             base = behind->second;
             distance = position - behind->first;
         }
-        sidecar.numbers.push_back(base.first + distance);
+        sidecar.numbers.push_back(sum_of_numbers(base.first, distance));
         sidecar.times.push_back(base.second + interval * static_cast<double>(distance));
     }
     return sidecar;

@@ -27,6 +27,19 @@ const PacketTable* scan(ChunkReader& reader, const std::filesystem::path& media,
     }
 }
 
+/// What an earlier index says of the packets that a scan has found again, with the places where they are now; null when
+/// the scan found others. Recorded at writing, checksums tell damage; those of a scan, and what it reads from the
+/// bytes of a frame, would take damage for the recording.
+std::shared_ptr<const PacketTable> at_new_places(const PacketTable& recorded, const PacketTable& found) {
+    if (!found.contiguous || found.packets.size() != recorded.packets.size()) return nullptr;
+    auto moved = std::make_shared<PacketTable>(recorded);
+    for (size_t place = 0; place < found.packets.size(); ++place) {
+        if (found.packets[place].size != moved->packets[place].size) return nullptr;
+        moved->packets[place].offset = found.packets[place].offset;
+    }
+    return moved;
+}
+
 /// The chunk's sidecar; nothing, with the reason in `problem`, when there is none that can be read.
 std::optional<ChunkSidecar> readable_sidecar(const StoreLayout& layout, int64_t chunk, std::string& problem) {
     try {
@@ -183,9 +196,9 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
             reader = format->open(layout.media(chunk.number), metadata.stored_type);
             table = scan(*reader, layout.media(chunk.number), warnings);
             if (!table) ++result.chunks_without_media;
-            // Recorded at writing, checksums tell damage; those of a scan would take it for the recording.
             if (options.earlier) known = options.earlier->packet_table(chunk.number);
-            if (table && known && known->packets == table->packets) table = known.get();
+            if (table && known) known = at_new_places(*known, *table);
+            if (table && known) table = known.get();
         }
         index.add_chunk(chunk.number, true);
         if (table && recordable(*table, sidecar->numbers.size())) index.set_stream(table->stream);

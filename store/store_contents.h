@@ -57,9 +57,9 @@ struct FillResult {
 FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
                       std::vector<std::string>& warnings, const FillOptions& options = {});
 
-/// Whether a store that was not closed has complete chunks, among those `on_disk`, of which the index has no rows or too
-/// few: then its write-ahead log was damaged or left behind, and everything must be read from the chunks. Chunks that
-/// became complete after the index was opened count too, so look before opening it to be certain.
+/// Whether a store that was not closed has complete chunks, among those `on_disk`, of which the index has no rows or
+/// too few: then its write-ahead log was damaged or left behind, and everything must be read from the chunks. Chunks
+/// that became complete after the index was opened count too, so look before opening it to be certain.
 bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
                            const std::vector<StoreLayout::Chunk>& on_disk);
 

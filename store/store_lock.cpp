@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "base/clock.h"
@@ -37,11 +38,20 @@ std::string describe_holder(const std::filesystem::path& path) {
     }
 }
 
+/// Nothing when there is no such file.
+std::optional<std::string> text_of(const std::filesystem::path& path) {
+    try {
+        return read_text_file(path, 4096);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found) throw;
+        return std::nullopt;
+    }
+}
+
 /// For file systems that know no locks: whether the text of the lock file speaks of a writer that may be at work. One
 /// on another machine cannot be asked.
-bool holder_may_live(const std::filesystem::path& path) {
-    if (file_system().status(path).kind != FileKind::file) return false;
-    const Json holder = Json::parse(read_text_file(path, 4096), nullptr, false);
+bool holder_may_live(const std::string& text) {
+    const Json holder = Json::parse(text, nullptr, false);
     if (!holder.is_object() || !holder.value("pid", Json()).is_number_integer()) return false;
     if (holder.value("host", Json()) != host_name()) return true;
     const auto pid = holder["pid"].get<int64_t>();
@@ -51,6 +61,8 @@ bool holder_may_live(const std::filesystem::path& path) {
 /// StoreLock::held() elsewhere has the lock for some microseconds, which is not to keep a writer out.
 constexpr double kPatienceSeconds = 5;
 constexpr std::chrono::milliseconds kBetweenTries{5};
+/// Longer than it takes to look at a lock file and remove it.
+constexpr std::chrono::milliseconds kSettling{50};
 
 }  // namespace
 
@@ -73,13 +85,34 @@ StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::l
     }
 }
 
-void StoreLock::lock_by_text(const std::filesystem::path& folder) const {
-    if (holder_may_live(path_)) {
+void StoreLock::lock_by_text(const std::filesystem::path& folder) {
+    const auto fail = [&] {
         throw Error(ErrorCode::locked, {folder.string(), {}, {}},
                     "the store is being written by " + describe_holder(path_) +
                         "; this file system knows no locks, so if that one has ended, remove .lock");
+    };
+    // One without text may be about to get it.
+    if (text_of(path_) == "") std::this_thread::sleep_for(kSettling);
+    const std::optional<std::string> stale = text_of(path_);
+    if (stale) {
+        if (holder_may_live(*stale) || text_of(path_) != stale) fail();
+        try {
+            file_system().remove(path_);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::not_found) throw;
+        }
     }
-    write_file_atomically(path_, holder_text());
+    const std::string text = holder_text();
+    try {
+        write_new_file(path_, text.data(), text.size());
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::already_exists) throw;
+        fail();
+    }
+    // Somebody who took the stale file for stale at the same moment may have removed ours instead.
+    std::this_thread::sleep_for(kSettling);
+    if (text_of(path_) != text) fail();
+    text_ = text;
 }
 
 bool StoreLock::held(const std::filesystem::path& folder) {
@@ -88,7 +121,8 @@ bool StoreLock::held(const std::filesystem::path& folder) {
         return file_system().is_locked(path);
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported) throw;
-        return holder_may_live(path);
+        const std::optional<std::string> text = text_of(path);
+        return text && holder_may_live(*text);
     }
 }
 
@@ -102,7 +136,7 @@ StoreLock::~StoreLock() {
     if (owner_ != getpid()) return;
     // Removed while the lock is still held: a newcomer either finds this file locked or makes a new one.
     try {
-        file_system().remove(path_);
+        if (lock_ || text_of(path_) == text_) file_system().remove(path_);
     } catch (const Error&) {
         return;
     }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "base/error.h"
 #include "base/file_system.h"
@@ -24,10 +25,11 @@ public:
     StoreLock& operator=(const StoreLock&) = delete;
 
 private:
-    void lock_by_text(const std::filesystem::path& folder) const;
+    void lock_by_text(const std::filesystem::path& folder);
 
     std::filesystem::path path_;
-    int owner_;  ///< the process
+    int owner_;         ///< the process
+    std::string text_;  ///< where there are no locks: what .lock holds as long as it is ours
     std::unique_ptr<FileLock> lock_;
 };
 

@@ -151,12 +151,18 @@ struct StoreWriter::Impl {
             resume();
         } else if (options.append && kind == FileKind::folder && is_unborn_store(folder)) {
             lock.emplace(folder);
+            // Somebody else may have had the lock meanwhile.
+            if (!is_unborn_store(folder)) throw taken(path);
             remove_all_but_lock(folder);
             describe_new();
         } else {
-            throw Error(ErrorCode::already_exists, {path.string(), {}, {}},
-                        "there is something of this name already; choose another or remove it");
+            throw taken(path);
         }
+    }
+
+    static Error taken(const std::filesystem::path& path) {
+        return Error(ErrorCode::already_exists, {path.string(), {}, {}},
+                     "there is something of this name already; choose another or remove it");
     }
 
     ~Impl() {
@@ -178,6 +184,7 @@ struct StoreWriter::Impl {
         file_system().create_folder(folder);
         file_system().sync_folder(folder.parent_path());
         lock.emplace(folder);
+        if (file_system().list(folder) != std::vector<std::string>{".lock"}) throw taken(folder);
     }
 
     void describe_new() {
@@ -203,6 +210,7 @@ struct StoreWriter::Impl {
                         "behind; run `store repair` before anything is appended to the store");
         }
         const bool was_closed = index->closed();
+        if (was_closed) check_every_chunk_is_known();
         index->use_write_ahead_log(true);
         index->set_closed(false);
         // Before media without a frame are put aside: their numbers are used up too.
@@ -224,6 +232,20 @@ struct StoreWriter::Impl {
             {"closed_before", was_closed}, {"chunks_completed", completed.size()}, {"frames_lost", lost}};
         index->add_event({now_utc(), "resumed", frame_count, data.dump()});
         if (!metadata.stored_type.empty()) begin_pipeline();
+    }
+
+    /// Beside the index of a closed store there is nothing that a writer was at; what it does not know is a recording
+    /// that has lost its index.
+    void check_every_chunk_is_known() const {
+        for (const StoreLayout::Chunk& chunk : layout->chunks()) {
+            if (index->find_chunk(chunk.number)) continue;
+            const std::optional<ChunkSidecar> sidecar = read_chunk_sidecar(*layout, chunk.number);
+            // imgstore wants a first chunk even in a store without frames.
+            if (sidecar && sidecar->numbers.empty()) continue;
+            throw Error(ErrorCode::corrupt, {layout->media(chunk.number).string(), chunk.number, {}},
+                        "the index does not know this chunk; run `store repair` before anything is appended to the "
+                        "store");
+        }
     }
 
     /// For a store of imgstore's.
@@ -367,8 +389,7 @@ struct StoreWriter::Impl {
     void begin_pipeline() {
         const auto frames = static_cast<uint64_t>(std::min(metadata.chunk_frames, kMostReservedFrames));
         reserve.emplace(folder, kReserveBytes + kReserveBytesPerFrame * frames);
-        const size_t images =
-            std::max(kLeastImages, options.buffer_bytes / std::max<size_t>(1, metadata.stored_type.bytes()));
+        const size_t images = FramePool::fit(metadata.stored_type, options.buffer_bytes, kLeastImages);
         const std::lock_guard guard(pipeline_mutex);
         pipeline = std::make_unique<WritePipeline>(
             *index, *layout, metadata, *format, *reserve, next_chunk,

@@ -54,7 +54,7 @@ void check_store_options(const StoreWriterOptions& options);
 /// encoder holds some frames back (its threads and lookahead, about a dozen by default).
 ///
 /// Used by one thread at a time; one writer a store. A writer belongs to the process that made it: in a forked child
-/// every call throws Error(invalid_argument) and the destructor does nothing.
+/// every call that writes throws Error(invalid_argument) and the destructor does nothing.
 class StoreWriter : public FrameSink {
 public:
     /// Creates the folder, whose parent must exist; with `append` a store that is there already, closed or left by a

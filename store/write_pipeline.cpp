@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/json.h"
+#include "base/retry_with_room.h"
 #include "store/store_contents.h"
 
 namespace reelstore {
@@ -44,6 +45,7 @@ struct Chunk {
     int64_t given = 0;                        ///< to the writer, in all
     int64_t committed = 0;
     bool finished = false;  ///< by the writer
+    bool failed = false;    ///< a write or sync has: nothing more is written to it, nor synced
 
     // Used by the committing thread alone.
     bool in_index = false;
@@ -89,20 +91,28 @@ struct WritePipeline::Impl {
           options(pipeline_options),
           next_chunk(first_chunk),
           known_frames(frame_index.frame_count()) {
-        encode_thread = std::thread([this] { encode_loop(); });
-        complete_thread = std::thread([this] { complete_loop(); });
-        commit_thread = std::thread([this] { commit_loop(); });
+        try {
+            encode_thread = std::thread([this] { encode_loop(); });
+            complete_thread = std::thread([this] { complete_loop(); });
+            commit_thread = std::thread([this] { commit_loop(); });
+        } catch (const std::exception& error) {
+            stop();
+            throw Error(ErrorCode::internal, {layout.folder().string(), {}, {}},
+                        fmt::format("cannot start a thread: {}", error.what()));
+        }
     }
 
-    ~Impl() {
+    ~Impl() { stop(); }
+
+    void stop() {
         {
             const std::lock_guard lock(mutex);
             stopping = true;
         }
         changed.notify_all();
-        encode_thread.join();
-        complete_thread.join();
-        commit_thread.join();
+        for (std::thread* thread : {&encode_thread, &complete_thread, &commit_thread}) {
+            if (thread->joinable()) thread->join();
+        }
     }
 
     // ---- the caller's side
@@ -137,11 +147,33 @@ struct WritePipeline::Impl {
 
     void add_extra_data(ExtraDataRow record) {
         std::unique_lock lock(mutex);
-        room.wait(lock, [&] { return failure || extra_data_bytes < kMostExtraDataBytes; });
+        if (extra_data_bytes >= kMostExtraDataBytes) {
+            request_commit();
+            changed.wait(lock,
+                         [&] { return failure || extra_data_bytes < kMostExtraDataBytes || !extra_data_moves(); });
+        }
         rethrow_failure();
+        if (extra_data_bytes >= 4 * kMostExtraDataBytes) {
+            throw Error(ErrorCode::invalid_argument, {layout.folder().string(), {}, record.frame_index},
+                        fmt::format("{} MiB of extra data wait for frames that the encoder still holds; add them "
+                                    "later or use tune=zerolatency",
+                                    extra_data_bytes >> 20));
+        }
         extra_data_bytes += record.data.size();
         extra_data.push_back(std::move(record));
         if (extra_data_bytes > kMostExtraDataBytes / 2) request_commit();
+    }
+
+    /// Whether the first record that waits can be committed without another frame being added.
+    bool extra_data_moves() const {
+        if (!queue.empty() || encoding || completing || to_complete || fault) return true;
+        if (extra_data.empty()) return committing;
+        int64_t stored = known_frames;
+        if (!chunks.empty()) {
+            const Chunk& chunk = *chunks.front();
+            stored = chunk.first_index + chunk.committed + static_cast<int64_t>(chunk.stored.size());
+        }
+        return committing || chunks.size() > 1 || extra_data.front().frame_index < stored;
     }
 
     void add_drop(int64_t number, double time, const std::string& cause) {
@@ -211,20 +243,22 @@ struct WritePipeline::Impl {
     void die(const Error& error) {
         int64_t lost = static_cast<int64_t>(queue.size());
         for (const auto& chunk : chunks) lost += static_cast<int64_t>(chunk->uncommitted.size());
-        if (!failure) {
-            failure = lost == 0 ? error
-                                : Error(error.code(), error.place(),
-                                        fmt::format("{}; of the frames added last, up to {} were not recorded",
-                                                    error.message(), lost));
-        }
+        // The one that the encoding thread holds may be in a chunk already.
+        if (encoding) ++lost;
+        std::string message = error.message();
+        if (failure) message = fmt::format("{}; and then: {}", failure->message(), message);
+        if (lost > 0) message += fmt::format("; of the frames added last, up to {} were not recorded", lost);
+        failure = Error(failure ? failure->code() : error.code(), error.place(), message);
         dead = true;
         queue.clear();
+        to_complete.reset();
         changed.notify_all();
         room.notify_all();
     }
 
     void report_fault(const Error& error, std::optional<int64_t> chunk) {
         const std::lock_guard lock(mutex);
+        for (const auto& candidate : chunks) candidate->failed = candidate->failed || candidate->number == chunk;
         if (!fault) fault.emplace(Fault{error.at({layout.folder().string(), chunk, {}}), chunk});
         changed.notify_all();
     }
@@ -253,8 +287,7 @@ struct WritePipeline::Impl {
                 if (chunk->without_image > 0) all_in_memory = false;
             }
             ++statistics.faults;
-            if (faults_since_commit > 0 || !all_in_memory) {
-                failed_chunk = fault->chunk;
+            if (faults_since_commit > 0 || !all_in_memory || space_handled) {
                 die(fault->error);
                 fault.reset();
                 return;
@@ -314,12 +347,7 @@ struct WritePipeline::Impl {
     /// Runs a step again once when the disk was full and the reserve could be given free.
     template <typename Step>
     void with_room(Step step) {
-        try {
-            step();
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::no_space || !make_room()) throw;
-            step();
-        }
+        retry_with_room([this] { return make_room(); }, step);
     }
 
     /// The disk is full, and the reserve just enough to complete the chunk: the recording ends here.
@@ -404,7 +432,8 @@ struct WritePipeline::Impl {
         cv::Mat image;
         {
             const std::lock_guard lock(mutex);
-            if (fault || dead) {
+            if (dead) return;
+            if (fault) {
                 queue.push_front(std::move(frame));
                 return;
             }
@@ -479,11 +508,11 @@ struct WritePipeline::Impl {
     void complete_loop() {
         std::unique_lock lock(mutex);
         for (;;) {
-            changed.wait(lock, [&] { return stopping || prepared_pool || (to_complete && !fault && !completing); });
+            changed.wait(lock,
+                         [&] { return stopping || prepared_pool || (to_complete && !fault && !dead && !completing); });
             if (stopping) return;
             if (prepared_pool) {
                 FramePool& pool = *std::exchange(prepared_pool, nullptr);
-                preparing = true;
                 lock.unlock();
                 try {
                     pool.prepare(kPreparedImages);
@@ -491,8 +520,6 @@ struct WritePipeline::Impl {
                     // Memory is short: whoever takes the image reports it.
                 }
                 lock.lock();
-                preparing = false;
-                changed.notify_all();
                 continue;
             }
             const std::shared_ptr<Chunk> chunk = to_complete;
@@ -613,7 +640,8 @@ struct WritePipeline::Impl {
             });
             const std::lock_guard lock(mutex);
             statistics.sync_seconds += now_monotonic() - begin;
-            if (!synced) {
+            // Another thread may have met the failure, and this one found nothing left to sync.
+            if (!synced || batch.chunk->failed) {
                 put_back(batch);
                 return false;
             }
@@ -705,9 +733,11 @@ struct WritePipeline::Impl {
         try {
             with_room([&] { complete_chunk_files(index, layout, metadata, chunk); });
             with_room([&] { mark_closed(chunk); });
-        } catch (const Error& error) {
+        } catch (const std::exception& problem) {
             // The frames are safe; only other programs need what is missing.
-            const Error placed = error.at({layout.folder().string(), chunk, {}});
+            const auto* error = dynamic_cast<const Error*>(&problem);
+            const Error placed =
+                (error ? *error : Error(ErrorCode::internal, problem.what())).at({layout.folder().string(), chunk, {}});
             const Json data = {{"error", placed.what()}, {"code", to_string(placed.code())}, {"chunk", chunk}};
             const std::lock_guard lock(mutex);
             ++statistics.faults;
@@ -745,7 +775,7 @@ struct WritePipeline::Impl {
             std::unique_lock lock(mutex);
             changed.wait(lock, [&] { return !committing && !completing && !encoding; });
             // A file that a write or sync has failed on is not trusted any more.
-            if (index_failed || chunks.empty() || chunks.front()->number == failed_chunk) return;
+            if (index_failed || chunks.empty() || chunks.front()->failed) return;
             lock.unlock();
             const std::lock_guard index_lock(index_mutex);
             commit_next();
@@ -795,13 +825,11 @@ struct WritePipeline::Impl {
     std::optional<Error> failure;  // thrown by every call
     bool dead = false;             // nothing more is written; else the open chunk is still completed
     bool index_failed = false;
-    std::optional<int64_t> failed_chunk;  // on which the recording has ended
     bool space_handled = false;
     bool stopping = false;
     bool encoding = false;
     bool completing = false;
     bool committing = false;
-    bool preparing = false;
     bool finish_requested = false;
     int64_t commits_requested = 0;
     int64_t commits_done = 0;

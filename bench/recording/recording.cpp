@@ -82,7 +82,7 @@ RecordingReport measure_all(const Options& options, const AddScale& add_scale) {
     if (wanted("memory")) {
         say("memory");
         const MemoryScale scale =
-            options.quick ? MemoryScale{.video_frames = 3000, .image_frames = 600, .chunk_frames = 250} : MemoryScale{};
+            options.quick ? MemoryScale{.video_frames = 1500, .image_frames = 300, .chunk_frames = 120} : MemoryScale{};
         report.memory = measure_memory(scale, options.format, folder.path());
     }
     if (wanted("add")) {
@@ -94,7 +94,7 @@ RecordingReport measure_all(const Options& options, const AddScale& add_scale) {
         report.disk = measure_disk(folder.path(), options.quick ? 20 : 1500);
         const ThroughputScale scale = {.repetitions = options.repetitions,
                                        .seconds = options.seconds,
-                                       .most_frames = options.quick ? 30 : ThroughputScale().most_frames};
+                                       .most_frames = options.quick ? 16 : ThroughputScale().most_frames};
         for (const Clip& clip : clips(options)) {
             for (const Coding& coding : codings()) {
                 if (coding.name.find(options.format) == std::string::npos) continue;

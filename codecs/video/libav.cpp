@@ -12,6 +12,8 @@ extern "C" {
 #include <libavutil/mem.h>
 }
 
+#include "base/retry_with_room.h"
+
 namespace reelstore {
 
 namespace {
@@ -179,12 +181,7 @@ FileOutput::FileOutput(File& file, std::function<bool()> make_room)
     : file_(file), make_room_(std::move(make_room)), io_(make_io(true, this, nullptr, write, seek)) {}
 
 void FileOutput::write_at(const uint8_t* data, size_t size, uint64_t offset) {
-    try {
-        file_.write_at(data, size, offset);
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::no_space || !make_room_ || !make_room_()) throw;
-        file_.write_at(data, size, offset);
-    }
+    retry_with_room(make_room_, [&] { file_.write_at(data, size, offset); });
 }
 
 void FileOutput::mark() {

@@ -129,6 +129,16 @@ void fill_parameters(const VideoStream& stream, const AVOutputFormat& container,
     parameters.extradata_size = static_cast<int>(size);
 }
 
+[[noreturn]] void fail_on_times() {
+    throw Error(ErrorCode::corrupt, "the time stamps of the packets lie too far apart for any file");
+}
+
+int64_t difference(int64_t a, int64_t b) {
+    int64_t result = 0;
+    if (__builtin_sub_overflow(a, b, &result)) fail_on_times();
+    return result;
+}
+
 /// Time stamps for muxing, by place: of display as the table has them or, where it has none, of the nominal rate; and
 /// of decoding, rising and never behind those of display.
 struct PacketTimes {
@@ -153,8 +163,8 @@ PacketTimes packet_times(const PacketTable& table) {
     times.decoded = times.shown;
     std::sort(times.decoded.begin(), times.decoded.end());
     int64_t delay = 0;
-    for (size_t i = 0; i < packets.size(); ++i) delay = std::max(delay, times.decoded[i] - times.shown[i]);
-    for (int64_t& time : times.decoded) time -= delay;
+    for (size_t i = 0; i < packets.size(); ++i) delay = std::max(delay, difference(times.decoded[i], times.shown[i]));
+    for (int64_t& time : times.decoded) time = difference(time, delay);
     return times;
 }
 
@@ -207,7 +217,9 @@ public:
         packet.pts = av_rescale_q(shown, base_, base);
         packet.dts = av_rescale_q(decoded, base_, base);
         packet.duration = av_rescale_q(duration_, base_, base);
-        if (last_ && packet.dts <= *last_) packet.dts = *last_ + 1;
+        // What av_rescale_q() gives for a time that does not fit.
+        if (packet.pts == AV_NOPTS_VALUE || packet.dts == AV_NOPTS_VALUE) fail_on_times();
+        if (last_ && packet.dts <= *last_) packet.dts = difference(*last_, -1);
         packet.pts = std::max(packet.pts, packet.dts);
         last_ = packet.dts;
         packet.flags = key ? AV_PKT_FLAG_KEY : 0;

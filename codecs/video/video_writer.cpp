@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/retry_with_room.h"
 #include "codecs/checksum.h"
 
 namespace reelstore {
@@ -25,10 +26,26 @@ VideoWriter::VideoWriter(const std::filesystem::path& path, const std::string& m
                          const EncoderSettings& settings, const ChunkWriteOptions& options)
     : path_(path),
       encoder_(naming(path, [&] { return Encoder(settings, type); })),
-      file_(file_system().open(path, OpenMode::create_exclusive)),
+      file_(retry_with_room(options.make_room, [&] { return file_system().open(path, OpenMode::create_exclusive); })),
       output_(*file_, options.make_room),
       stream_(encoder_.stream()) {
-    begin_file(muxer);
+    try {
+        begin_file(muxer);
+    } catch (const Error&) {
+        // A file that this call has made and that holds nothing; whoever made the call takes it for not begun.
+        remove_file();
+        throw;
+    }
+}
+
+void VideoWriter::remove_file() {
+    try {
+        file_->close();
+        file_system().remove(path_);
+    } catch (const Error&) {
+        // The error that led here says more.
+        return;
+    }
 }
 
 void VideoWriter::begin_file(const std::string& muxer) {
@@ -121,8 +138,15 @@ void VideoWriter::finish() {
 }
 
 void VideoWriter::sync() {
-    file_->sync();
-    if (std::exchange(file_is_new_, false)) file_system().sync_folder(path_.parent_path());
+    // A second sync of the same file would succeed without the bytes that the first has lost.
+    if (sync_failure_) std::rethrow_exception(sync_failure_);
+    try {
+        file_->sync();
+        if (std::exchange(file_is_new_, false)) file_system().sync_folder(path_.parent_path());
+    } catch (...) {
+        sync_failure_ = std::current_exception();
+        throw;
+    }
 }
 
 }  // namespace reelstore

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -35,6 +36,7 @@ public:
 
 private:
     void begin_file(const std::string& muxer);
+    void remove_file();
     void store(EncodedPacket encoded);
     void store_all(std::vector<EncodedPacket> packets);
     void fail_on(int code, const char* action);
@@ -51,7 +53,8 @@ private:
     std::vector<StoredFrame> ready_;   ///< in order of position
     int64_t next_position_ = 0;        ///< above the highest position stored
     bool finished_ = false;
-    bool file_is_new_ = true;  ///< its name is not durable yet; used by sync() alone
+    std::exception_ptr sync_failure_;  ///< used by sync() alone
+    bool file_is_new_ = true;          ///< its name is not durable yet; used by sync() alone
 };
 
 }  // namespace reelstore

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <limits>
 
 #include "base/file_system.h"
 #include "codecs/checksum.h"
@@ -148,4 +149,16 @@ TEST_CASE("a container whose writer was killed, and one that is cut off, is not 
             CHECK_FALSE(container_complete(*file_system().open(path, OpenMode::read), container));
         }
     }
+}
+
+TEST_CASE("time stamps that no file can hold are an error") {
+    const TemporaryFolder folder;
+    const WrittenVideo video =
+        write_video(*video_formats().front(), folder / "v.mp4", image_type(48, 64, 1), kFrames, {{"gop", "5"}});
+    const auto file = file_system().open(video.path, OpenMode::read);
+    PacketTable table = *video.table;
+    table.packets[3].pts = std::numeric_limits<int64_t>::max();
+    table.packets[4].pts = std::numeric_limits<int64_t>::min() + 1;
+    CHECK(error_of([&] { remux(*file, table, folder / "out", ".mp4"); }) == ErrorCode::corrupt);
+    CHECK_FALSE(fs::exists(folder / "out"));
 }

@@ -31,6 +31,12 @@ void copy_as_killed(const std::filesystem::path& from, const std::filesystem::pa
     std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
 }
 
+/// As a writer leaves it that is killed soon after it went on with the store.
+void mark_open(const std::filesystem::path& store) {
+    const StoreReader reader(store);
+    FrameIndex::open(StoreLayout::index(store), reader.metadata().uuid, Database::Mode::read_write)->set_closed(false);
+}
+
 std::vector<std::string> kinds_of_events(const std::filesystem::path& store) {
     std::vector<std::string> kinds;
     StoreReader(store).visit_events([&](const EventRow& event) {
@@ -184,10 +190,31 @@ TEST_CASE("stores that imgstore wrote are continued") {
     }
 }
 
+TEST_CASE("a recording that has lost its index is not touched, however often it is tried") {
+    const TemporaryFolder folder;
+    {
+        StoreWriter writer(folder / "first", small("avc1/mp4"));
+        for (int i = 0; i < 6; ++i) add_promised_frame(writer, i);
+        writer.commit();
+        copy_as_killed(folder / "first", folder / "s");
+    }
+    for (const char* name : {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm"})
+        std::filesystem::remove(folder / "s" / name);
+    const auto size = std::filesystem::file_size(folder / "s" / "000001.mp4");
+    for (int tries = 0; tries < 3; ++tries) {
+        std::string message;
+        CHECK(error_of([&] { StoreWriter(folder / "s", going_on()); }, &message) == ErrorCode::corrupt);
+        INFO(message);
+        CHECK(message.find("store repair") != std::string::npos);
+        CHECK(std::filesystem::file_size(folder / "s" / "000001.mp4") == size);
+    }
+}
+
 TEST_CASE("chunk numbers are not used twice") {
     const TemporaryFolder folder;
     write_numbered_store(folder / "s", small("npy"), gray_type(), 3);
     // Media of a chunk that nobody knows of: a writer was killed before its first commit.
+    mark_open(folder / "s");
     std::filesystem::create_directory(folder / "s" / "000004");
     std::ofstream(folder / "s" / "000004" / "000000.npy") << "torn";
     StoreWriter writer(folder / "s", going_on());
@@ -201,6 +228,7 @@ TEST_CASE("chunk numbers of media that are put aside are not used again") {
     StoreWriterOptions options = small("avc1/mp4");
     write_numbered_store(folder / "s", options, gray_type(), 3);
     std::ofstream(folder / "s" / "000007.mp4") << "torn";
+    mark_open(folder / "s");
     StoreWriter writer(folder / "s", going_on());
     writer.add(make_numbered_image(gray_type(), 3), 3, fixture_time(3));
     writer.close();

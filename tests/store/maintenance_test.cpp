@@ -260,3 +260,71 @@ TEST_CASE("a new index does not share its log with readers of the old one") {
     CHECK(old.frame_count() == 6);
     CHECK(StoreReader(folder / "s").frame_count() == 6);
 }
+
+TEST_CASE("an index that is kept aside does not replace an earlier one") {
+    const TemporaryFolder folder;
+    const auto path = folder / "s";
+    write_wrapping_store(path, "npy");
+    std::ofstream(path / "index.sqlite.damaged-wal") << "earlier log";
+    std::ofstream(path / "index.sqlite.damaged.2") << "earlier index";
+    std::ofstream(path / "index.sqlite") << "no database";
+    const IndexResult result = build_index(path);
+    CHECK(result.frame_count == 10);
+    REQUIRE(result.warnings.size() == 1);
+    CHECK(result.warnings[0].find("kept as index.sqlite.damaged.3") != std::string::npos);
+    CHECK(read_text_file(path / "index.sqlite.damaged-wal", 100) == "earlier log");
+    CHECK(read_text_file(path / "index.sqlite.damaged.2", 100) == "earlier index");
+    CHECK(read_text_file(path / "index.sqlite.damaged.3", 100) == "no database");
+}
+
+TEST_CASE("the log of a lost index is kept aside, and not taken for that of the new one") {
+    const TemporaryFolder folder;
+    for (const char* log : {"-wal", "-journal"}) {
+        CAPTURE(log);
+        const auto path = folder / (std::string("s") + log);
+        write_wrapping_store(path, "npy");
+        std::filesystem::remove(path / "index.sqlite");
+        std::ofstream(path / (std::string("index.sqlite") + log)) << "what nothing else holds";
+        std::ofstream(path / "index.sqlite-shm") << "";
+        const IndexResult result = build_index(path);
+        CHECK(result.frame_count == 10);
+        REQUIRE(result.warnings.size() == 1);
+        const std::string kept = std::string("index.sqlite.damaged") + log;
+        CHECK(result.warnings[0].find(kept) != std::string::npos);
+        CHECK(read_text_file(path / kept, 100) == "what nothing else holds");
+        for (const char* left : {"index.sqlite-wal", "index.sqlite-shm", "index.sqlite-journal"})
+            CHECK_FALSE(std::filesystem::exists(path / left));
+        CHECK(StoreReader(path).frame_count() == 10);
+    }
+}
+
+TEST_CASE("a new index does not take damaged frames for the recording") {
+    const TemporaryFolder folder;
+    for (const char* format : {"avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
+        CAPTURE(format);
+        const auto path = folder / std::string(format).substr(0, 4);
+        write_wrapping_store(path, format);
+        const auto asked = [&](const char* sql) {
+            return Database(path / "index.sqlite", Database::Mode::read_only).query_int64(sql).value();
+        };
+        const char* checksums = "SELECT SUM(checksum * (frame_index + 1)) FROM frames";
+        const char* flags = "SELECT SUM(packet_flags * (frame_index + 1)) FROM frames";
+        const int64_t before = asked(checksums);
+        const int64_t flags_before = asked(flags);
+        const auto begin = asked("SELECT byte_offset FROM frames WHERE frame_index = 5");
+        const auto end = begin + asked("SELECT byte_size FROM frames WHERE frame_index = 5");
+        const std::string media = "000001." + std::string(format).substr(std::string(format).find('/') + 1);
+        std::fstream file(path / media, std::ios::in | std::ios::out | std::ios::binary);
+        // Behind the length of the unit in an mp4: its header, which says what kind of frame it is.
+        for (int64_t offset = begin + 4; offset < std::min(begin + 8, end); ++offset) {
+            file.seekp(offset);
+            file.put('\x67');
+        }
+        file.close();
+        build_index(path);
+        CHECK(asked(checksums) == before);
+        CHECK(asked(flags) == flags_before);
+        CHECK(error_of([&] { StoreReader(path).at_index(5); }) == ErrorCode::corrupt);
+        CHECK(read_image_number(StoreReader(path).at_index(0).image) == 0);
+    }
+}

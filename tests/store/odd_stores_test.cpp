@@ -9,6 +9,7 @@
 #include "base/npz.h"
 #include "base/sqlite.h"
 #include "base/yaml.h"
+#include "store/frame_index.h"
 #include "store/layout.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
@@ -414,4 +415,28 @@ TEST_CASE("changed bytes are an error also where they change what a scan of the 
     StoreReader store(path);
     for (int i = 20; i < 30; ++i) CHECK(error_of([&] { store.at_index(i); }) == ErrorCode::corrupt);
     CHECK(read_image_number(store.at_index(19).image) == 19);
+}
+
+TEST_CASE("an index that claims more frames than there are costs no memory for them") {
+    const TemporaryFolder folder;
+    for (const char* last : {"4000000000000", "9223372036854775807"}) {
+        CAPTURE(last);
+        const auto path = folder / last;
+        write_numbered_store(path, {.format = "avc1/mp4"}, gray_type(), 10);
+        change_index(path, std::string("INSERT INTO frames (frame_index, frame_number, frame_time, chunk) VALUES (") +
+                               last + ", 10, 0, 0); UPDATE chunks SET frame_count = " + last);
+        // The chunks' own files tell what is there.
+        StoreReader store(path);
+        CHECK_FALSE(store.warnings().empty());
+        check_frames(store, range(0, 10));
+    }
+    // As many as there is room for, in rows that are not there.
+    const auto path = folder / "room";
+    write_numbered_store(path, {.format = "avc1/mp4"}, gray_type(), 10);
+    change_index(path,
+                 "INSERT INTO frames (frame_index, frame_number, frame_time, chunk) VALUES (99, 10, 0, 0); "
+                 "UPDATE chunks SET frame_count = 100");
+    const auto index = FrameIndex::open(path / "index.sqlite", StoreReader(path).metadata().uuid);
+    CHECK(index->frame_count() == 100);
+    CHECK_FALSE(index->packet_table(0));
 }

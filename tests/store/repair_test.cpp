@@ -600,3 +600,55 @@ TEST_CASE("an index that knows less than the sidecars does not cut the media dow
     check_frames(path, kFrames);
     check_nothing_to_do(path);
 }
+
+TEST_CASE("a part of a repair does not close a store in which there is something to finish") {
+    const TemporaryFolder folder;
+    const fs::path path = folder / "s";
+    write_killed_store(path, "mjpeg/avi");
+    {
+        const Database database(path / "index.sqlite", Database::Mode::read_write);
+        database.execute(
+            "DELETE FROM frames WHERE chunk = 2; DELETE FROM extra_data WHERE frame_index >= 40; "
+            "DELETE FROM chunks WHERE chunk = 2");
+    }
+    fs::remove(path / "000000.npz");
+    // No chunk of the index is open, but one is there that was not committed.
+    CHECK(apply_repair(path, {.only = {RepairKind::sidecar}}).done.size() == 1);
+    CHECK_FALSE(StoreReader(path).closed());
+    fs::remove(path / "000001.npz");
+    CHECK(apply_repair(path, {.chunk = 1}).done.size() == 1);
+    CHECK_FALSE(StoreReader(path).closed());
+    CHECK_FALSE(media_of(path, 2).empty());
+    apply_repair(path);
+    CHECK(StoreReader(path).closed());
+    CHECK(media_of(path, 2).empty());
+    check_nothing_to_do(path);
+}
+
+TEST_CASE("a chunk behind the index whose sidecar is damaged was recorded, and is not put aside") {
+    const TemporaryFolder folder;
+    for (const char* format : {"npy", "mjpeg/avi"}) {
+        CAPTURE(format);
+        const fs::path path = folder / short_name(format);
+        write_numbered_store(path, {.format = format, .chunk_frames = kChunk}, gray_type(), kFrames, 100);
+        {
+            const Database database(path / "index.sqlite", Database::Mode::read_write);
+            database.execute(
+                "DELETE FROM frames WHERE chunk = 2; DELETE FROM chunks WHERE chunk = 2; "
+                "UPDATE store SET value = 'open' WHERE key = 'state'");
+        }
+        const fs::path media = media_of(path, 2);
+        truncate_file(media.has_extension() ? path / "000002.npz" : media / "index.npz", 30);
+        const RepairResult result = apply_repair(path);
+        REQUIRE_FALSE(result.done.empty());
+        CHECK(result.done[0].kind == RepairKind::salvage);
+        // Only the times are guesses.
+        StoreReader store(path);
+        REQUIRE(store.frame_count() == kFrames);
+        for (int i = kFrames - 1; i >= 0; --i) {
+            CHECK(store.row(i)->number == 100 + i);
+            CHECK(read_image_number(store.at_index(i).image) == i);
+        }
+        check_nothing_to_do(path);
+    }
+}

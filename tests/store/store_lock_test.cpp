@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
+#include <utility>
 
 #include "base/json.h"
 #include "store/layout.h"
@@ -98,4 +100,46 @@ TEST_CASE("where there are no locks the text decides") {
         std::ofstream(StoreLayout::lock(folder.path())) << text;
         CHECK_FALSE(error_of([&] { StoreLock(folder.path()); }));
     }
+}
+
+namespace {
+
+/// Lets another writer act at a certain moment of ours.
+class MeddlingFileSystem : public UnlockableFileSystem {
+public:
+    std::function<void()> before_create;
+    std::function<void()> after_create;
+    std::unique_ptr<File> open(const std::filesystem::path& path, OpenMode mode) override {
+        if (mode == OpenMode::create_exclusive && before_create) std::exchange(before_create, nullptr)();
+        auto file = ForwardingFileSystem::open(path, mode);
+        if (mode == OpenMode::create_exclusive && after_create) std::exchange(after_create, nullptr)();
+        return file;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("where there are no locks, of two writers that find the same stale file one wins") {
+    const TemporaryFolder folder;
+    MeddlingFileSystem meddling;
+    const FileSystemOverride in_place(meddling);
+    const auto rival = [&] { write_holder(folder.path(), {{"pid", 1}, {"host", "rival"}, {"start", "now"}}); };
+    const auto rival_has_it = [&] { return read_holder(folder.path()).at("host") == "rival"; };
+    for (const bool created_first : {true, false}) {
+        CAPTURE(created_first);
+        write_holder(folder.path(), "stale");
+        (created_first ? meddling.before_create : meddling.after_create) = [&] {
+            // Having taken ours for the stale one, in the second case.
+            std::filesystem::remove(StoreLayout::lock(folder.path()));
+            rival();
+        };
+        CHECK(error_of([&] { StoreLock(folder.path()); }) == ErrorCode::locked);
+        CHECK(rival_has_it());
+        std::filesystem::remove(StoreLayout::lock(folder.path()));
+    }
+    {
+        const StoreLock lock(folder.path());
+        rival();
+    }
+    CHECK(rival_has_it());
 }

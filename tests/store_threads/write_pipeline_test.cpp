@@ -298,6 +298,18 @@ TEST_CASE("frames that a camera lost are reported in runs by cause") {
     CHECK(events[2].frame_index == 2);
 }
 
+TEST_CASE("extra data of frames that the encoder holds do not stop the caller for good") {
+    const TemporaryFolder folder;
+    StoreWriterOptions options = options_of("avc1/mp4", 1000);
+    options.commit_interval = 0.05;
+    StoreWriter writer(folder / "s", options);
+    const std::string text(size_t{12} << 20, 'x');
+    writer.add(make_numbered_image(gray_type(), 0), 0, 0);
+    for (int i = 0; i < 7; ++i) writer.add_extra_data({{"text", text}, {"i", i}});
+    writer.close();
+    CHECK(StoreReader(folder / "s").extra_data_of(0).size() == 7);
+}
+
 TEST_CASE("closing twice does nothing, and nothing can be added afterwards") {
     const TemporaryFolder folder;
     StoreWriter writer(folder / "s", options_of("npy", 4));
