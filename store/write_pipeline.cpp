@@ -10,6 +10,8 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -26,6 +28,8 @@ namespace {
 constexpr size_t kPreparedImages = 8;
 /// Records of extra data that wait for their frame to be committed, in bytes of JSON.
 constexpr size_t kMostExtraDataBytes = size_t{64} << 20;
+/// Full chunks whose container or last rows are not written yet; each holds its encoder.
+constexpr size_t kMostWaitingChunks = 3;
 /// Seconds; clocks of the library overflow with much more.
 constexpr double kLongestInterval = 1e6;
 /// Waiting threads look again after this long, in case an image was given back by somebody else.
@@ -77,6 +81,12 @@ struct DropRun {
     }
 };
 
+/// A thread that is woken does not push aside the one that woke it.
+void work_behind() {
+    sched_param none = {};
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+}
+
 }  // namespace
 
 struct WritePipeline::Impl {
@@ -92,9 +102,18 @@ struct WritePipeline::Impl {
           next_chunk(first_chunk),
           known_frames(frame_index.frame_count()) {
         try {
-            encode_thread = std::thread([this] { encode_loop(); });
-            complete_thread = std::thread([this] { complete_loop(); });
-            commit_thread = std::thread([this] { commit_loop(); });
+            encode_thread = std::thread([this] {
+                work_behind();
+                encode_loop();
+            });
+            complete_thread = std::thread([this] {
+                work_behind();
+                complete_loop();
+            });
+            commit_thread = std::thread([this] {
+                work_behind();
+                commit_loop();
+            });
         } catch (const std::exception& error) {
             stop();
             throw Error(ErrorCode::internal, {layout.folder().string(), {}, {}},
@@ -109,10 +128,16 @@ struct WritePipeline::Impl {
             const std::lock_guard lock(mutex);
             stopping = true;
         }
-        changed.notify_all();
+        notify_everybody();
         for (std::thread* thread : {&encode_thread, &complete_thread, &commit_thread}) {
             if (thread->joinable()) thread->join();
         }
+    }
+
+    void notify_everybody() {
+        work.notify_one();
+        changed.notify_all();
+        settled.notify_all();
     }
 
     // ---- the caller's side
@@ -128,7 +153,7 @@ struct WritePipeline::Impl {
             PooledImage image = pool.take();
             if (!prepared_pool && pool.runs_short(kPreparedImages / 2)) {
                 prepared_pool = &pool;
-                changed.notify_all();
+                notify_everybody();
             }
             if (image || !wait) return image;
             room.wait_for(lock, kLookAgain);
@@ -136,20 +161,21 @@ struct WritePipeline::Impl {
     }
 
     void add(AddedFrame frame) {
-        const std::unique_lock lock(mutex);
+        std::unique_lock lock(mutex);
         rethrow_failure();
         end_drop_run(frame.index);
         queue.push_back(std::move(frame));
         ++statistics.frames_added;
         statistics.queue_high_water = std::max(statistics.queue_high_water, static_cast<int64_t>(queue.size()));
-        changed.notify_all();
+        lock.unlock();
+        work.notify_one();
     }
 
     void add_extra_data(ExtraDataRow record) {
         std::unique_lock lock(mutex);
         if (extra_data_bytes >= kMostExtraDataBytes) {
             request_commit();
-            changed.wait(lock,
+            settled.wait(lock,
                          [&] { return failure || extra_data_bytes < kMostExtraDataBytes || !extra_data_moves(); });
         }
         rethrow_failure();
@@ -204,17 +230,17 @@ struct WritePipeline::Impl {
 
     void request_commit() {
         ++commits_requested;
-        changed.notify_all();
+        notify_everybody();
     }
 
     void commit() {
         std::unique_lock lock(mutex);
         for (;;) {
-            changed.wait(lock, [&] { return failure || idle(); });
+            settled.wait(lock, [&] { return failure || idle(); });
             rethrow_failure();
             request_commit();
             const int64_t mine = commits_requested;
-            changed.wait(lock, [&] { return failure || commits_done >= mine; });
+            settled.wait(lock, [&] { return failure || commits_done >= mine; });
             rethrow_failure();
             if (idle()) return;
         }
@@ -226,13 +252,13 @@ struct WritePipeline::Impl {
     void finish_chunk() {
         std::unique_lock lock(mutex);
         finish_requested = true;
-        changed.notify_all();
-        changed.wait(lock, [&] { return dead || all_complete(); });
+        notify_everybody();
+        settled.wait(lock, [&] { return dead || all_complete(); });
         finish_requested = false;
         if (!dead) {
             request_commit();
             const int64_t mine = commits_requested;
-            changed.wait(lock, [&] { return dead || commits_done >= mine; });
+            settled.wait(lock, [&] { return dead || commits_done >= mine; });
         }
         rethrow_failure();
     }
@@ -252,7 +278,7 @@ struct WritePipeline::Impl {
         dead = true;
         queue.clear();
         to_complete.reset();
-        changed.notify_all();
+        notify_everybody();
         room.notify_all();
     }
 
@@ -260,7 +286,7 @@ struct WritePipeline::Impl {
         const std::lock_guard lock(mutex);
         for (const auto& candidate : chunks) candidate->failed = candidate->failed || candidate->number == chunk;
         if (!fault) fault.emplace(Fault{error.at({layout.folder().string(), chunk, {}}), chunk});
-        changed.notify_all();
+        notify_everybody();
     }
 
     template <typename Step>
@@ -318,7 +344,7 @@ struct WritePipeline::Impl {
             chunk->writer.reset();
             if (ours && chunk->committed == 0) remove_media(chunk->number);
         }
-        changed.notify_all();
+        notify_everybody();
     }
 
     /// Media that no row speaks of are of no use to anybody.
@@ -340,7 +366,7 @@ struct WritePipeline::Impl {
         const bool made = reserve.release();
         // The encoding thread is either waiting or looks after it has had the mutex.
         { const std::lock_guard lock(mutex); }
-        changed.notify_all();
+        notify_everybody();
         return made;
     }
 
@@ -377,7 +403,7 @@ struct WritePipeline::Impl {
             events.push_back({now_utc(), "disk_full", end, "{}"});
             failure = Error(ErrorCode::no_space, {layout.folder().string(), {}, {}},
                             message + "; make room and go on with appending to the store");
-            changed.notify_all();
+            notify_everybody();
             room.notify_all();
         }
         finish_current();
@@ -389,7 +415,7 @@ struct WritePipeline::Impl {
         std::unique_lock lock(mutex);
         for (;;) {
             const auto out_of_space = [&] { return reserve.released() && !space_handled; };
-            changed.wait(lock, [&] {
+            work.wait(lock, [&] {
                 return stopping || fault ||
                        (!dead && (out_of_space() || !queue.empty() || (finish_requested && current)));
             });
@@ -418,7 +444,7 @@ struct WritePipeline::Impl {
             }
             lock.lock();
             encoding = false;
-            changed.notify_all();
+            if (queue.empty() || failure) settled.notify_all();
         }
     }
 
@@ -496,11 +522,12 @@ struct WritePipeline::Impl {
     void finish_current() {
         std::unique_lock lock(mutex);
         if (!current) return;
-        changed.wait(lock, [&] { return stopping || dead || fault || !to_complete; });
+        changed.wait(
+            lock, [&] { return stopping || dead || fault || (!to_complete && chunks.size() <= kMostWaitingChunks); });
         if (fault || dead || stopping) return;
         to_complete = std::move(current);
         current.reset();
-        changed.notify_all();
+        notify_everybody();
     }
 
     // ---- completing containers
@@ -545,7 +572,7 @@ struct WritePipeline::Impl {
                 chunk->finished = true;
                 to_complete.reset();
             }
-            changed.notify_all();
+            notify_everybody();
         }
     }
 
@@ -583,7 +610,7 @@ struct WritePipeline::Impl {
             committing = false;
             if (!fault) commits_done = std::max(commits_done, mine);
             due = Clock::now() + interval;
-            changed.notify_all();
+            notify_everybody();
         }
     }
 
@@ -673,7 +700,7 @@ struct WritePipeline::Impl {
         const std::lock_guard lock(mutex);
         chunks.pop_front();
         ++statistics.chunks_completed;
-        changed.notify_all();
+        notify_everybody();
         return true;
     }
 
@@ -773,7 +800,7 @@ struct WritePipeline::Impl {
     void save_what_is_stored() noexcept {
         try {
             std::unique_lock lock(mutex);
-            changed.wait(lock, [&] { return !committing && !completing && !encoding; });
+            settled.wait(lock, [&] { return !committing && !completing && !encoding; });
             // A file that a write or sync has failed on is not trusted any more.
             if (index_failed || chunks.empty() || chunks.front()->failed) return;
             lock.unlock();
@@ -805,10 +832,12 @@ struct WritePipeline::Impl {
     SpaceReserve& reserve;
     const WritePipelineOptions options;
 
-    std::mutex index_mutex;    // taken before `mutex`
-    mutable std::mutex mutex;  // guards what follows
-    std::condition_variable changed;
-    std::condition_variable room;  // an image may have been given back
+    std::mutex index_mutex;           // taken before `mutex`
+    mutable std::mutex mutex;         // guards what follows
+    std::condition_variable work;     // for the encoding thread
+    std::condition_variable changed;  // for the others
+    std::condition_variable settled;  // for callers that wait
+    std::condition_variable room;     // an image may have been given back
     std::deque<AddedFrame> queue;
     std::deque<ExtraDataRow> extra_data;
     size_t extra_data_bytes = 0;

@@ -240,7 +240,8 @@ TEST_CASE("commits come at their interval, with every frame, or with complete ch
         for (int i = 0; i < 18; ++i) add_promised_frame(writer, i);
         const double begin = now_monotonic();
         while (writer.stats().chunks_completed < 4 && now_monotonic() - begin < 30) std::this_thread::yield();
-        CHECK(writer.stats().frames_committed == 16);
+        // What lies behind a complete chunk may go down with it.
+        CHECK(writer.stats().frames_committed >= 16);
         writer.commit();
         CHECK(writer.stats().frames_committed == 18);
     }
