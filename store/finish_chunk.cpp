@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file_name.h"
 #include "base/file_system.h"
 #include "codecs/checksum.h"
 #include "codecs/image_chunk_format.h"
@@ -29,16 +30,6 @@ constexpr const char* kUncommitted = ".uncommitted";
 constexpr const char* kBeforeRepair = ".before_repair";
 constexpr const char* kTemporary = ".tmp";
 constexpr uint64_t kLargestImage = uint64_t{4} << 30;
-
-fs::path with_suffix(const fs::path& path, const std::string& suffix) {
-    fs::path file = path;
-    file += suffix;
-    return file;
-}
-
-bool is_file(const fs::path& path) {
-    return file_system().status(path).kind == FileKind::file;
-}
 
 void remove_if_there(const fs::path& path) {
     if (is_file(path)) file_system().remove(path);

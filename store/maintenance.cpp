@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "base/file_system.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
@@ -24,16 +25,10 @@ constexpr const char* kNumberBefore = "_frame_number_before_reindex";
 /// A database and what SQLite keeps beside it.
 constexpr std::array<const char*, 4> kDatabaseFiles = {"", "-wal", "-shm", "-journal"};
 
-std::filesystem::path beside(const std::filesystem::path& path, const char* suffix) {
-    std::filesystem::path file = path;
-    file += suffix;
-    return file;
-}
-
 /// Removes a database and what SQLite may have left beside it.
 void remove_database(const std::filesystem::path& path) {
     for (const char* suffix : kDatabaseFiles) {
-        const std::filesystem::path file = beside(path, suffix);
+        const std::filesystem::path file = with_suffix(path, suffix);
         if (file_system().status(file).kind == FileKind::file) file_system().remove(file);
     }
 }
@@ -42,26 +37,26 @@ void remove_database(const std::filesystem::path& path) {
 std::filesystem::path set_index_aside(const std::filesystem::path& path) {
     const std::filesystem::path aside = free_name(path, ".damaged", kDatabaseFiles);
     for (const char* suffix : kDatabaseFiles) {
-        if (file_system().status(beside(path, suffix)).kind == FileKind::file)
-            file_system().rename(beside(path, suffix), beside(aside, suffix));
+        if (is_file(with_suffix(path, suffix)))
+            file_system().rename(with_suffix(path, suffix), with_suffix(aside, suffix));
     }
     return aside;
 }
 
 /// SQLite would take the logs of a lost index for those of the new one.
 void clear_logs(const std::filesystem::path& path, std::vector<std::string>& warnings) {
-    if (file_system().status(path).kind != FileKind::file) {
+    if (!is_file(path)) {
         for (const char* log : {"-wal", "-journal"}) {
-            if (file_system().status(beside(path, log)).size == 0) continue;
-            const std::filesystem::path aside = beside(set_index_aside(path), log);
+            if (file_system().status(with_suffix(path, log)).size == 0) continue;
+            const std::filesystem::path aside = with_suffix(set_index_aside(path), log);
             warnings.push_back(fmt::format("{}: the index it belongs to is missing; kept as {}",
-                                           beside(path, log).string(), aside.filename().string()));
+                                           with_suffix(path, log).string(), aside.filename().string()));
             return;
         }
     }
     // A reader may have the old index open; its empty log and shared memory must not become the new one's.
     for (const char* log : {"-wal", "-shm"}) {
-        if (file_system().status(beside(path, log)).kind == FileKind::file) file_system().remove(beside(path, log));
+        if (is_file(with_suffix(path, log))) file_system().remove(with_suffix(path, log));
     }
 }
 
@@ -70,11 +65,11 @@ void clear_logs(const std::filesystem::path& path, std::vector<std::string>& war
 /// else does.
 std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path, const StoreMetadata& metadata,
                                                std::vector<std::string>& warnings) {
-    if (file_system().status(path).kind != FileKind::file) return nullptr;
+    if (!is_file(path)) return nullptr;
     try {
         auto index = FrameIndex::open(path, metadata.uuid, Database::Mode::read_write);
         index->use_write_ahead_log(false);
-        if (file_system().status(beside(path, "-wal")).size > 0) {
+        if (file_system().status(with_suffix(path, "-wal")).size > 0) {
             throw Error(ErrorCode::locked, {path.string(), {}, {}},
                         "somebody is reading the index; try again when the readers have closed the store");
         }
@@ -89,7 +84,7 @@ std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path
 /// The store's index if it has one that opens.
 std::unique_ptr<FrameIndex> open_existing_index(const std::filesystem::path& folder, const StoreMetadata& metadata) {
     const std::filesystem::path path = StoreLayout::index(folder);
-    if (file_system().status(path).kind != FileKind::file) return nullptr;
+    if (!is_file(path)) return nullptr;
     return FrameIndex::open(path, metadata.uuid, Database::Mode::read_write);
 }
 
@@ -148,7 +143,7 @@ IndexResult build_index(const std::filesystem::path& store, const StoreLock&, co
     const StoreMetadata metadata = read_metadata(folder);
     const StoreLayout layout(folder, metadata.kind, metadata.extension);
     const std::filesystem::path path = StoreLayout::index(folder);
-    const std::filesystem::path fresh = beside(path, ".tmp");
+    const std::filesystem::path fresh = with_suffix(path, ".tmp");
     remove_database(fresh);
 
     IndexResult result;

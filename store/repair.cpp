@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "base/file_system.h"
 #include "codecs/video/demuxer.h"
 #include "codecs/video/remux.h"
@@ -28,10 +29,6 @@ namespace {
 constexpr std::array<const char*, 5> kKindNames = {"finish", "sidecar", "extra_data", "salvage", "index"};
 
 constexpr const char* kNoEnd = "its end is missing";
-
-bool is_file(const fs::path& path) {
-    return file_system().status(path).kind == FileKind::file;
-}
 
 std::string frames_text(int64_t frames) {
     return fmt::format("{} {}", frames, frames == 1 ? "frame" : "frames");

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "base/file_system.h"
 #include "base/json.h"
 #include "base/median.h"
@@ -27,16 +28,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kNominalRate = 25.0;
-
-bool is_file(const fs::path& path) {
-    return file_system().status(path).kind == FileKind::file;
-}
-
-fs::path with_suffix(const fs::path& path, const char* suffix) {
-    fs::path file = path;
-    file += suffix;
-    return file;
-}
 
 /// Leaves out the frames at the end that cannot be decoded; how many, and how many others cannot.
 struct DecodeCheck {

@@ -213,16 +213,14 @@ struct StoreWriter::Impl {
         if (was_closed) check_every_chunk_is_known();
         index->use_write_ahead_log(true);
         index->set_closed(false);
-        // Before media without a frame are put aside: their numbers are used up too.
-        for (const StoreLayout::Chunk& chunk : layout->chunks()) next_chunk = std::max(next_chunk, chunk.number + 1);
+        // Numbers of media that are put aside, now or earlier, are used up too.
+        for (const std::string& name : file_system().list(folder))
+            next_chunk = std::max(next_chunk, chunk_of_name(name) + 1);
         for (const ChunkRow& chunk : index->chunks()) next_chunk = std::max(next_chunk, chunk.chunk + 1);
         const std::vector<FinishedChunk> completed = finish_open_chunks(*index, *layout, metadata);
         int64_t lost = 0;
         for (const FinishedChunk& chunk : completed) lost += chunk.frames_lost;
         frame_count = index->frame_count();
-        for (const std::string& name : file_system().list(folder))
-            next_chunk = std::max(next_chunk, chunk_of_name(name) + 1);
-        for (const ChunkRow& chunk : index->chunks()) next_chunk = std::max(next_chunk, chunk.chunk + 1);
         if (frame_count > 0) {
             const std::optional<FrameRow> row = index->row(frame_count - 1);
             last_number = row->number;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/file_name.h"
 #include "base/file_system.h"
 #include "base/parallel_reader.h"
 #include "codecs/checksum.h"
@@ -35,10 +36,6 @@ constexpr std::array<const char*, 4> kLevelNames = {"presence", "size", "frames"
 constexpr std::array<const char*, 3> kSeverityNames = {"note", "warning", "error"};
 constexpr uint64_t kLargestImage = uint64_t{4} << 30;
 constexpr const char* kRepair = "run `store repair`";
-
-bool is_file(const fs::path& path) {
-    return file_system().status(path).kind == FileKind::file;
-}
 
 bool same_time(double one, double other) {
     return std::memcmp(&one, &other, sizeof(one)) == 0 || (one != one && other != other);

@@ -29,6 +29,7 @@
 #include "store/frame_index.h"
 #include "store/layout.h"
 #include "store/verify.h"
+#include "tests/sanitized.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -37,12 +38,6 @@ using namespace reelstore;
 namespace fs = std::filesystem;
 
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 /// Damages of one file, of each kind, at most; smaller files are damaged at every offset.
 constexpr size_t kMostFlips = kSanitized ? 12 : 32;

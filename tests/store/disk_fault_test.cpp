@@ -10,6 +10,7 @@
 
 #include "base/file_system.h"
 #include "tests/fault_file_system.h"
+#include "tests/sanitized.h"
 #include "tests/store/promised_store.h"
 #include "tests/temporary_folder.h"
 
@@ -105,11 +106,7 @@ int64_t operations_of(size_t format) {
     return faults.count();
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kStep = 5;
-#else
-constexpr int kStep = 1;
-#endif
+constexpr int kStep = kSanitized ? 5 : 1;
 
 }  // namespace
 

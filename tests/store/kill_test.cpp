@@ -33,6 +33,7 @@
 #include "store/frame_index.h"
 #include "store/layout.h"
 #include "store/verify.h"
+#include "tests/sanitized.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -43,12 +44,6 @@ using namespace reelstore;
 namespace fs = std::filesystem;
 
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr int kKills = kSanitized ? 50 : 220;
 constexpr int kKillsOfOneStore = kSanitized ? 4 : 6;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "tests/crash_simulation.h"
+#include "tests/sanitized.h"
 #include "tests/store/promised_store.h"
 #include "tests/temporary_folder.h"
 
@@ -21,7 +22,6 @@ constexpr int kChunkFrames = 4;
 struct Format {
     std::string name;
     CodecOptions codec = {};
-    bool lossless_number = true;
 };
 
 /// One format of every way of writing.
@@ -142,11 +142,7 @@ std::string title(const Format& format) {
     return format.codec.contains("bframes") ? format.name + " with B-frames" : format.name;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kThoroughness = 1;
-#else
-constexpr int kThoroughness = 20;
-#endif
+constexpr int kThoroughness = kSanitized ? 1 : 20;
 
 }  // namespace
 
