@@ -255,9 +255,9 @@ void Database::undo_half_change(const std::filesystem::path& path) {
     try {
         const Database writable(path, Mode::read_write);
     } catch (const Error& error) {
-        throw Error(ErrorCode::corrupt, {.path = path.string(), .chunk = {}, .frame_index = {}},
-                    "a crash has left a change half made in the database, and it cannot be undone here: " +
-                        error.message());
+        throw Error(
+            ErrorCode::corrupt, {.path = path.string(), .chunk = {}, .frame_index = {}},
+            "a crash has left a change half made in the database, and it cannot be undone here: " + error.message());
     }
 }
 
@@ -324,6 +324,23 @@ Transaction::~Transaction() {
 void Transaction::commit() {
     database_.execute("COMMIT");
     open_ = false;
+}
+
+bool Database::in_transaction() const {
+    return sqlite3_get_autocommit(database_) == 0;
+}
+
+ReadTransaction::ReadTransaction(const Database& database)
+    : database_(database.in_transaction() ? nullptr : &database) {
+    if (database_) database_->execute("BEGIN");
+}
+
+ReadTransaction::~ReadTransaction() {
+    try {
+        if (database_) database_->execute("ROLLBACK");
+    } catch (const Error&) {
+        // SQLite has ended it by itself on the error that is on its way.
+    }
 }
 
 }  // namespace reelstore

@@ -64,8 +64,8 @@ public:
     };
 
     /// Throws Error(not_found) when the file should exist and does not, Error(already_exists) the other way round, and
-    /// Error(corrupt) when it is no database. A change that a crash has left half made is undone, also for reading only;
-    /// where that may not be written, Error(corrupt).
+    /// Error(corrupt) when it is no database. A change that a crash has left half made is undone, also for reading
+    /// only; where that may not be written, Error(corrupt).
     Database(const std::filesystem::path& path, Mode mode);
     ~Database();
     Database(const Database&) = delete;
@@ -81,6 +81,8 @@ public:
     const std::string& path() const;
     /// True when the path no longer names the file that is open: somebody has replaced, renamed or removed it.
     bool replaced() const;
+    /// Whether a transaction is open on this connection.
+    bool in_transaction() const;
 
 private:
     void open(const std::string& name, int flags, const char* vfs, Mode mode);
@@ -102,6 +104,19 @@ public:
 private:
     const Database& database_;
     bool open_ = true;
+};
+
+/// What is read while it lives comes from one moment, whatever others commit; and several reads cost the locks and
+/// checks of one. Inside another transaction it does nothing.
+class ReadTransaction {
+public:
+    explicit ReadTransaction(const Database& database);
+    ~ReadTransaction();
+    ReadTransaction(const ReadTransaction&) = delete;
+    ReadTransaction& operator=(const ReadTransaction&) = delete;
+
+private:
+    const Database* database_;
 };
 
 }  // namespace reelstore

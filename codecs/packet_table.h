@@ -71,6 +71,9 @@ struct PacketTable {
     /// Where only a part of a file's packets was loaded: the position of its first frame in the file, which is also the
     /// place of its first packet. Positions and places in a table count from there.
     int64_t first_position = 0;
+    /// Where packets must be taken from the demuxer and only some of the file's are here: which of those that the
+    /// demuxer gives, counted from 0, each one is. Empty: they are the first ones.
+    std::vector<uint32_t> file_places = {};
 
     int64_t frame_count() const { return static_cast<int64_t>(display_order.size()); }
     const Packet& packet_of(int64_t position) const { return packets[display_order[static_cast<size_t>(position)]]; }

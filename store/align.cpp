@@ -39,22 +39,11 @@ private:
     int64_t next_index_ = 0;
 };
 
-bool numbers_ascend(const Recording& store) {
-    std::optional<int64_t> previous;
-    bool ascend = true;
-    store.visit_rows(0, store.frame_count(), [&](const FrameRow& row) {
-        ascend = !previous || *previous <= row.number;
-        previous = row.number;
-        return ascend;
-    });
-    return ascend;
-}
-
 /// Walks through a store's frames in order of their numbers; of a repeated number only the first frame counts.
 class NumberCursor {
 public:
     explicit NumberCursor(const Recording& store)
-        : store_(&store), rows_(store), sorted_by_lookup_(!numbers_ascend(store)) {
+        : store_(&store), rows_(store), sorted_by_lookup_(!store.numbers_ascend()) {
         constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
         current_ = sorted_by_lookup_ ? store_->find_number(kLowest, Match::next) : rows_.next();
     }

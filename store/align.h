@@ -35,10 +35,9 @@ struct AlignedRow {
 /// Joins several stores (or other recordings) frame by frame, streaming: memory does not grow with their length.
 ///
 /// By number: rows ascend by number; within each store, frames count in order of number, of repeated numbers the first.
-/// A store whose numbers do not ascend throughout is sorted through its index, at the price of one lookup a frame; to
-/// learn whether they do, the constructor passes once over the frame table. By time: each frame of the first store is a
-/// row, joined with the frame of every other store that is nearest in time within the tolerance; at a frame without a
-/// time all others are missing. Stores may differ in size and type.
+/// A store whose numbers do not ascend throughout is sorted through its index, at the price of one lookup a frame. By
+/// time: each frame of the first store is a row, joined with the frame of every other store that is nearest in time
+/// within the tolerance; at a frame without a time all others are missing. Stores may differ in size and type.
 class StoreAligner {
 public:
     /// The recordings must outlive the aligner; their next() is not moved. Throws Error(invalid_argument) with fewer

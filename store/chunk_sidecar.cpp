@@ -1,5 +1,6 @@
 #include "store/chunk_sidecar.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -11,6 +12,7 @@
 #include "base/npy.h"
 #include "base/npz.h"
 #include "base/yaml.h"
+#include "codecs/checksum.h"
 
 namespace reelstore {
 
@@ -72,6 +74,19 @@ ChunkSidecar read_checked(const std::filesystem::path& path, int64_t chunk, Read
 }
 
 }  // namespace
+
+std::optional<SidecarMark> read_sidecar_mark(const StoreLayout& layout, int64_t chunk) {
+    constexpr uint64_t kMarkedBytes = 4096;
+    for (const char* extension : {".npz", ".yaml"}) {
+        const std::filesystem::path path = layout.sidecar(chunk, extension);
+        const FileStatus status = file_system().status(path);
+        if (status.kind != FileKind::file) continue;
+        std::vector<uint8_t> end(static_cast<size_t>(std::min(status.size, kMarkedBytes)));
+        end.resize(file_system().open(path, OpenMode::read)->read_at(end.data(), end.size(), status.size - end.size()));
+        return SidecarMark{status.size, frame_checksum(end)};
+    }
+    return std::nullopt;
+}
 
 std::optional<ChunkSidecar> read_chunk_sidecar(const StoreLayout& layout, int64_t chunk) {
     const std::filesystem::path npz = layout.sidecar(chunk, ".npz");

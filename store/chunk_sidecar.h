@@ -19,6 +19,15 @@ struct ChunkSidecar {
     bool synthetic = false;
 };
 
+/// What tells whether a chunk's sidecar is still the one that an index was made from.
+struct SidecarMark {
+    uint64_t bytes = 0;     ///< size of the file
+    uint32_t checksum = 0;  ///< frame_checksum() of its last 4096 bytes, which in an .npz hold checksums of the rest
+    bool operator==(const SidecarMark&) const = default;
+};
+/// That of the sidecar as it lies on disk; nothing when there is none. Reads the end of the file only.
+std::optional<SidecarMark> read_sidecar_mark(const StoreLayout& layout, int64_t chunk);
+
 /// Reads the sidecar of a chunk: .npz, else .yaml. Nothing when there is none. Members other than the numbers and times
 /// are never read (some hold pickles). Throws Error(corrupt) naming file and chunk when it is damaged or the two lists
 /// differ in length.

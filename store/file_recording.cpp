@@ -7,11 +7,14 @@
 #include "base/file_system.h"
 #include "base/parallel_reader.h"
 #include "codecs/image_chunk_format.h"
-#include "store/frame_index.h"
+#include "store/loaded_table.h"
 
 namespace reelstore {
 
 namespace {
+
+/// Frames of which only the extremes are kept.
+constexpr int64_t kBlockFrames = 4096;
 
 RandomAccess& access_of(FrameSource* source, const std::filesystem::path& path) {
     RandomAccess* access = source ? source->random_access() : nullptr;
@@ -38,47 +41,31 @@ struct FileRecording::Impl {
         return {.index = place, .number = stamp.number, .time = stamp.time, .chunk = 0, .position = place};
     }
 
-    const FrameIndex& lookup() {
-        if (index) return *index;
-        constexpr int64_t kTogether = 4096;
-        auto made = FrameIndex::create_in_memory(path, "");
-        Transaction transaction(made->database());
-        made->add_chunk(0, true);
-        std::vector<NewFrame> frames;
+    /// Made at the first lookup, by one pass over the stamps, of which only the extremes of every block are kept.
+    const FrameTable& lookup() {
+        if (table) return *table;
+        std::vector<ChunkRow> blocks;
         const int64_t count = access.frame_count();
-        for (int64_t place = 0; place < count; ++place) {
-            const FrameStamp stamp = access.stamp(place);
-            frames.push_back({.number = stamp.number, .time = stamp.time, .stored = {.position = place}});
-            if (static_cast<int64_t>(frames.size()) < kTogether && place + 1 < count) continue;
-            made->add_frames(frames);
-            frames.clear();
+        for (int64_t first = 0; first < count; first += kBlockFrames) {
+            ChunkRow block;
+            block.chunk = first / kBlockFrames;
+            ChunkSummary summary(block);
+            for (int64_t place = first; place < std::min(count, first + kBlockFrames); ++place) {
+                const FrameStamp stamp = access.stamp(place);
+                summary.add(stamp.number, stamp.time);
+            }
+            blocks.push_back(block);
         }
-        transaction.commit();
-        index = std::move(made);
-        return *index;
-    }
-
-    struct Ranges {
-        std::optional<std::pair<int64_t, int64_t>> numbers;
-        std::optional<std::pair<double, double>> times;
-    };
-
-    const Ranges& all_ranges() {
-        if (ranges) return *ranges;
-        Ranges found;
-        const int64_t count = access.frame_count();
-        for (int64_t place = 0; place < count; ++place) {
-            const FrameStamp stamp = access.stamp(place);
-            if (!found.numbers) found.numbers.emplace(stamp.number, stamp.number);
-            found.numbers->first = std::min(found.numbers->first, stamp.number);
-            found.numbers->second = std::max(found.numbers->second, stamp.number);
-            if (std::isnan(stamp.time)) continue;
-            if (!found.times) found.times.emplace(stamp.time, stamp.time);
-            found.times->first = std::min(found.times->first, stamp.time);
-            found.times->second = std::max(found.times->second, stamp.time);
-        }
-        ranges = found;
-        return *ranges;
+        table = std::make_unique<LoadedTable>(path.string(), std::move(blocks), [this](const ChunkRow& block) {
+            ChunkSidecar stamps;
+            for (int64_t place = block.first_index; place < block.end_index(); ++place) {
+                const FrameStamp stamp = access.stamp(place);
+                stamps.numbers.push_back(stamp.number);
+                stamps.times.push_back(stamp.time);
+            }
+            return stamps;
+        });
+        return *table;
     }
 
     std::filesystem::path path;
@@ -87,8 +74,7 @@ struct FileRecording::Impl {
     int threads;
     SequentialReader in_order;
     ParallelReader any_order;
-    std::unique_ptr<FrameIndex> index;
-    std::optional<Ranges> ranges;
+    std::unique_ptr<FrameTable> table;
     int64_t last_read = -1;  // the frame extra_data() speaks of
 };
 
@@ -149,11 +135,23 @@ void FileRecording::visit_rows(int64_t first, int64_t last, const std::function<
 }
 
 std::optional<std::pair<int64_t, int64_t>> FileRecording::number_range() const {
-    return impl_->all_ranges().numbers;
+    return impl_->lookup().number_range();
 }
 
 std::optional<std::pair<double, double>> FileRecording::time_range() const {
-    return impl_->all_ranges().times;
+    return impl_->lookup().time_range();
+}
+
+bool FileRecording::numbers_ascend() const {
+    return impl_->lookup().numbers_ascend();
+}
+
+std::vector<IndexRun> FileRecording::runs_of_numbers(int64_t low, int64_t high) const {
+    return impl_->lookup().runs_of_numbers(low, high);
+}
+
+std::vector<IndexRun> FileRecording::runs_of_times(double low, double high) const {
+    return impl_->lookup().runs_of_times(low, high);
 }
 
 bool FileRecording::has_extra_data() const {

@@ -8,8 +8,8 @@
 namespace reelstore {
 
 /// A plain file, or a folder of images, as a recording: every source that has random access. Its table is one chunk
-/// (chunk 0, position = index); numbers and times are those of RandomAccess::stamp(). The index for lookups is made in
-/// memory at the first of them, in time and memory that grow with the number of frames; nothing is written.
+/// (chunk 0, position = index); numbers and times are those of RandomAccess::stamp(). The first lookup by number or
+/// time passes over the whole table once; nothing is written.
 class FileRecording : public Recording {
 public:
     /// `path` is where `source` comes from; `threads` decode at once for next() and batches, 0: one per core. Throws
@@ -28,6 +28,9 @@ public:
     void visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const override;
     std::optional<std::pair<int64_t, int64_t>> number_range() const override;
     std::optional<std::pair<double, double>> time_range() const override;
+    bool numbers_ascend() const override;
+    std::vector<IndexRun> runs_of_numbers(int64_t low, int64_t high) const override;
+    std::vector<IndexRun> runs_of_times(double low, double high) const override;
 
     bool has_extra_data() const override;
     void visit_extra_data(int64_t first, int64_t last,

@@ -166,7 +166,7 @@ private:
                            {"frames_uncommitted", result_.frames_uncommitted}};
         Transaction transaction(index_.database());
         index_.add_event({now_utc(), "repaired", row_.first_index + row_.frame_count, data.dump()});
-        index_.close_chunk(row_.chunk);
+        record_complete_chunk(index_, layout_, row_.chunk);
         transaction.commit();
     }
 
@@ -324,10 +324,7 @@ private:
         if (std::none_of(there.begin(), there.end(), [](bool one) { return one; })) return;
 
         const fs::path temporary = with_suffix(media_, kTemporary);
-        const RemuxResult remuxed = [&] {
-            const std::unique_ptr<File> file = file_system().open(media_, OpenMode::read);
-            return remux(*file, part_of(table, there), temporary, metadata_.extension);
-        }();
+        const RemuxResult remuxed = remux(media_, part_of(table, there), temporary, metadata_.extension);
         // Frames that are not there stay listed, where no file of theirs can be taken for them.
         PacketTable moved = table;
         moved.stream = remuxed.table.stream;
@@ -364,7 +361,7 @@ private:
 
 FinishedChunk finish_open_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
                                 int64_t chunk) {
-    const ChunkRow* row = index.find_chunk(chunk);
+    const std::optional<ChunkRow> row = index.find_chunk(chunk);
     if (!row) throw Error(ErrorCode::not_found, {index.database().path(), chunk, {}}, "the index has no such chunk");
     if (row->closed) return {.chunk = chunk, .frames_kept = row->frame_count, .notes = {}};
     return complete_chunk(index, layout, metadata, chunk);
@@ -372,7 +369,7 @@ FinishedChunk finish_open_chunk(FrameIndex& index, const StoreLayout& layout, co
 
 FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
                              int64_t chunk) {
-    const ChunkRow* row = index.find_chunk(chunk);
+    const std::optional<ChunkRow> row = index.find_chunk(chunk);
     if (!row) throw Error(ErrorCode::not_found, {index.database().path(), chunk, {}}, "the index has no such chunk");
     try {
         return ChunkFinisher(index, layout, metadata, *row).run();
@@ -384,7 +381,8 @@ FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const
 }
 
 std::vector<int64_t> uncommitted_chunks(const FrameIndex& index, const StoreLayout& layout) {
-    const int64_t last = index.chunks().empty() ? -1 : index.chunks().back().chunk;
+    const std::optional<ChunkRow> last_row = index.last_chunk();
+    const int64_t last = last_row ? last_row->chunk : index.first_kept_chunk() - 1;
     std::vector<int64_t> chunks;
     for (const StoreLayout::Chunk& chunk : layout.chunks()) {
         // A sidecar, be it damaged, is written when all frames of its chunk are committed.
@@ -409,12 +407,9 @@ FinishedChunk set_chunk_aside(FrameIndex& index, const StoreLayout& layout, cons
 
 std::vector<FinishedChunk> finish_open_chunks(FrameIndex& index, const StoreLayout& layout,
                                               const StoreMetadata& metadata) {
-    std::vector<int64_t> open;
-    for (const ChunkRow& row : index.chunks()) {
-        if (!row.closed) open.push_back(row.chunk);
-    }
     std::vector<FinishedChunk> finished;
-    for (const int64_t chunk : open) finished.push_back(finish_open_chunk(index, layout, metadata, chunk));
+    for (const int64_t chunk : index.open_chunks())
+        finished.push_back(finish_open_chunk(index, layout, metadata, chunk));
     for (const int64_t chunk : uncommitted_chunks(index, layout))
         finished.push_back(set_chunk_aside(index, layout, metadata, chunk));
     return finished;

@@ -1,9 +1,11 @@
 #include "store/frame_index.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -26,6 +28,25 @@ constexpr int64_t kLeastRowBytes = 8;
 constexpr int64_t kLongestSearch = 1024;
 /// Frames in a run at least, so that the next request often finds its packets there.
 constexpr int64_t kLeastRun = 128;
+/// Chunks whose summary is kept.
+constexpr size_t kKnownChunks = 32;
+/// Chunks read at once.
+constexpr int64_t kChunksTogether = 256;
+/// Records of extra data read at once, and bytes of them.
+constexpr int64_t kRecordsTogether = 1024;
+constexpr size_t kRecordBytesTogether = size_t{8} << 20;
+
+/// Parts in a group: 2 to the power of this.
+constexpr int kGroupBits = 5;
+/// Level of the largest groups; the whole table is one level above.
+constexpr int kTopLevel = 3;
+/// More frames than any index holds, and few enough to add up.
+constexpr int64_t kLongestTable = int64_t{1} << 60;
+constexpr int64_t kHighestChunk = std::numeric_limits<int64_t>::max();
+
+constexpr const char* kChunkColumns =
+    "chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, "
+    "state, media_bytes, stream IS NOT NULL";
 
 void write_header(const Database& database, const std::string& uuid) {
     Transaction transaction(database);
@@ -79,33 +100,38 @@ VideoStream parse_stream(const std::string& text) {
     return VideoStream::from_json(json);
 }
 
-bool has_events(const Database& database) {
-    return database.query_int64("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'events'").has_value();
-}
-
-/// Adds what early indexes lack.
-void complete_schema(const Database& database) {
-    if (has_events(database)) return;
+/// The statement of the schema that makes a table.
+std::string schema_of(const char* table) {
     const std::string_view schema = kIndexSchema;
-    database.execute(std::string(schema.substr(schema.find("CREATE TABLE events"))));
+    const size_t begin = schema.find(fmt::format("CREATE TABLE {} (", table));
+    return std::string(schema.substr(begin, schema.find(';', begin) + 1 - begin));
 }
 
-/// What is read while it lives comes from one moment, whatever others commit.
-class Snapshot {
-public:
-    explicit Snapshot(const Database& database) : database_(database) { database_.execute("BEGIN"); }
-    ~Snapshot() {
-        try {
-            database_.execute("ROLLBACK");
-        } catch (const Error&) {
-            // SQLite has ended it by itself on the error that is on its way.
-        }
+constexpr std::array<const char*, 4> kLaterTables = {"events", "chunk_groups", "sidecars", "hidden_packets"};
+
+/// A statement prepared at its first use, at rest and without bindings. `sql` is its text or makes it.
+template <typename Sql>
+Statement& prepared(std::optional<Statement>& kept, const Database& database, const Sql& sql) {
+    if (kept) {
+        kept->reset();
+    } else if constexpr (std::is_invocable_v<Sql>) {
+        kept = database.prepare(sql());
+    } else {
+        kept = database.prepare(sql);
     }
-    Snapshot(const Snapshot&) = delete;
-    Snapshot& operator=(const Snapshot&) = delete;
+    return *kept;
+}
+
+/// Puts a statement at rest when done with, also by an error: one in the midst of its rows keeps the transaction open.
+class AtRest {
+public:
+    explicit AtRest(Statement& statement) : statement_(statement) {}
+    ~AtRest() { statement_.reset(); }
+    AtRest(const AtRest&) = delete;
+    AtRest& operator=(const AtRest&) = delete;
 
 private:
-    const Database& database_;
+    Statement& statement_;
 };
 
 }  // namespace
@@ -113,26 +139,271 @@ private:
 /// Prepared once: preparing costs more than a lookup.
 struct FrameIndex::Statements {
     explicit Statements(const Database& database)
-        : row(database.prepare("SELECT frame_number, frame_time, checksum FROM frames WHERE frame_index = ?1")) {}
+        : row(database.prepare("SELECT frame_number, frame_time, checksum, chunk FROM frames WHERE frame_index = ?1")) {
+    }
     Statement row;
     // Of the row that was looked up last: who reads a frame asks for both.
     int64_t last_row = -1;
     std::optional<uint32_t> last_checksum;
+    std::optional<Statement> first;
+    std::optional<Statement> chunk_at;
+    std::optional<Statement> find_chunk;
     std::optional<Statement> insert;
     std::optional<Statement> extra;
     std::optional<Statement> checksum;
     std::optional<Statement> size;
     std::optional<Statement> event;
     std::optional<Statement> packets;
+    std::optional<Statement> hidden_packets;
+    std::optional<Statement> hidden_count;
     std::optional<Statement> key_before;
     std::optional<Statement> key_after;
+    std::optional<Statement> extra_of_frame;
+    std::optional<Statement> extra_behind;
+    std::optional<Statement> summary;
+    std::optional<Statement> group_of_chunks;
+    std::optional<Statement> group_of_groups;
+    std::optional<Statement> save_group;
+};
+
+/// A row of the table of frames.
+struct FrameIndex::RowValues {
+    int64_t number = 0;
+    double time = 0;
+    int64_t chunk = 0;
+};
+
+/// A row of the table of groups.
+struct FrameIndex::Group {
+    int64_t number_min = 0;
+    int64_t number_max = 0;
+    bool numbers_ascending = true;
+    std::optional<double> time_min = {};
+    std::optional<double> time_max = {};
+    bool times_ascending = true;
+
+    /// Takes over what comes behind.
+    void append(const Group& next) {
+        numbers_ascending = numbers_ascending && next.numbers_ascending && number_max <= next.number_min;
+        times_ascending =
+            times_ascending && next.times_ascending && time_max && next.time_min && *time_max <= *next.time_min;
+        number_min = std::min(number_min, next.number_min);
+        number_max = std::max(number_max, next.number_max);
+        if (next.time_min) time_min = std::min(time_min.value_or(*next.time_min), *next.time_min);
+        if (next.time_max) time_max = std::max(time_max.value_or(*next.time_max), *next.time_max);
+    }
+
+    /// So that no changed bit makes a lookup miss what is there.
+    uint32_t checksum(int level, int64_t place) const {
+        const double none = std::numeric_limits<double>::quiet_NaN();
+        const std::string text =
+            fmt::format("{} {} {} {} {:d} {:a} {:a} {:d}", level, place, number_min, number_max, numbers_ascending,
+                        time_min.value_or(none), time_max.value_or(none), times_ascending);
+        return text_checksum(text);
+    }
+
+    static Group of(const ChunkRow& chunk) {
+        return {chunk.number_min, chunk.number_max, chunk.numbers_ascending,
+                chunk.time_min,   chunk.time_max,   chunk.times_ascending};
+    }
+
+    /// From the columns number_min to times_ascending, which begin at `column`.
+    static Group of(const Statement& select, int column) {
+        Group group;
+        group.number_min = select.column_int64(column);
+        group.number_max = select.column_int64(column + 1);
+        group.numbers_ascending = select.column_int64(column + 2) != 0;
+        if (!select.is_null(column + 3)) group.time_min = select.column_double(column + 3);
+        if (!select.is_null(column + 4)) group.time_max = select.column_double(column + 4);
+        group.times_ascending = select.column_int64(column + 5) != 0;
+        return group;
+    }
+};
+
+/// By level and place.
+struct FrameIndex::TailGroups : std::map<std::pair<int, int64_t>, Group> {};
+
+/// One of the two columns that frames are looked up by.
+template <typename Value>
+class FrameIndex::Column : public LookupColumn<Value> {
+public:
+    using Part = TablePart<Value>;
+    static constexpr bool kIsTime = std::is_same_v<Value, double>;
+
+    explicit Column(const FrameIndex& index) : index_(index) {}
+
+    int64_t frame_count() const override { return index_.frame_count(); }
+    int64_t first_index() const override { return index_.first_index(); }
+
+    std::optional<Part> whole() const override {
+        if (whole_) return whole_;
+        std::optional<Group> sum;
+        Statement select = index_.database().prepare(
+            "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, place, checksum "
+            "FROM "
+            "chunk_groups WHERE level = ?1 ORDER BY place");
+        select.bind(1, kTopLevel);
+        while (select.step()) {
+            const std::optional<Group> group = index_.group_row(select, kTopLevel, select.column_int64(6));
+            if (sum && group) {
+                sum->append(*group);
+            } else if (group) {
+                sum = group;
+            }
+        }
+        if (sum) whole_ = part_of(*sum, kTopLevel + 1, 0);
+        return whole_;
+    }
+
+    std::vector<Part> parts(const Part& part, Value low, Value high, int64_t limit) const override {
+        const int64_t first = part.level > kTopLevel ? 0 : part.place << kGroupBits;
+        const int64_t last = part.level > kTopLevel ? kHighestChunk : first + (int64_t{1} << kGroupBits);
+        return part.level > 1 ? groups(part.level - 1, first, last, low, high, limit)
+                              : chunks(first, last, low, high, limit);
+    }
+
+    Value value(int64_t index) const override {
+        const RowValues row = index_.row_values(index);
+        if constexpr (kIsTime) {
+            return row.time;
+        } else {
+            return row.number;
+        }
+    }
+
+    std::optional<int64_t> scan_for(const Part& chunk, Value value) const override {
+        const auto key =
+            first_value<int64_t>(scan_for_, "SELECT frame_index", chunk, "=", value, "ORDER BY frame_index LIMIT 1");
+        return key ? std::optional(*key - index_.base_) : std::nullopt;
+    }
+    std::optional<Value> scan_below(const Part& chunk, Value limit) const override {
+        return first_value<Value>(scan_below_, fmt::format("SELECT MAX({})", kName), chunk, "<=", limit, "");
+    }
+    std::optional<Value> scan_above(const Part& chunk, Value limit) const override {
+        return first_value<Value>(scan_above_, fmt::format("SELECT MIN({})", kName), chunk, ">=", limit, "");
+    }
+
+    [[noreturn]] void contradiction(int64_t chunk) const override {
+        index_.contradiction(chunk < 0 ? std::nullopt : std::optional(chunk));
+    }
+
+    void forget() { whole_.reset(); }
+
+private:
+    static constexpr const char* kName = kIsTime ? "frame_time" : "frame_number";
+    static constexpr const char* kMin = kIsTime ? "time_min" : "number_min";
+    static constexpr const char* kMax = kIsTime ? "time_max" : "number_max";
+
+    static std::optional<Part> part_of(const Group& group, int level, int64_t place) {
+        Part part;
+        part.level = level;
+        part.place = place;
+        if constexpr (kIsTime) {
+            if (!group.time_min || !group.time_max) return std::nullopt;
+            part.minimum = *group.time_min;
+            part.maximum = *group.time_max;
+            part.ascending = group.times_ascending;
+        } else {
+            part.minimum = group.number_min;
+            part.maximum = group.number_max;
+            part.ascending = group.numbers_ascending;
+        }
+        return part;
+    }
+
+    std::vector<Part> groups(int level, int64_t first, int64_t last, Value low, Value high, int64_t limit) const {
+        std::vector<Part> found;
+        Statement& select = prepared(groups_, index_.database(), [&] {
+            return fmt::format(
+                "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, place, "
+                "checksum FROM chunk_groups WHERE level = ?1 AND place >= ?2 AND place < ?3 AND {} >= ?4 AND {} "
+                "<= ?5 ORDER BY place LIMIT ?6",
+                kMax, kMin);
+        });
+        const AtRest at_rest(select);
+        select.bind(1, level).bind(2, first).bind(3, last).bind(4, low).bind(5, high).bind(6, limit);
+        while (select.step()) {
+            const int64_t place = select.column_int64(6);
+            const std::optional<Group> group = index_.group_row(select, level, place);
+            const auto part = group ? part_of(*group, level, place) : std::nullopt;
+            if (part && part->maximum >= low && part->minimum <= high) found.push_back(*part);
+        }
+        return found;
+    }
+
+    std::vector<Part> chunks(int64_t first, int64_t last, Value low, Value high, int64_t limit) const {
+        std::vector<Part> found;
+        {
+            Statement& select = prepared(chunks_, index_.database(), [&] {
+                return fmt::format(
+                    "SELECT {} FROM chunks WHERE chunk >= ?1 AND chunk < ?2 AND {} >= ?3 AND {} <= ?4 ORDER BY "
+                    "chunk LIMIT ?5",
+                    kChunkColumns, kMax, kMin);
+            });
+            const AtRest at_rest(select);
+            select.bind(1, first).bind(2, last).bind(3, low).bind(4, high).bind(5, limit);
+            while (select.step()) {
+                const std::optional<ChunkRow> chunk = index_.chunk_row(select);
+                if (!chunk || chunk->frame_count == 0) continue;
+                std::optional<Part> part = part_of(Group::of(*chunk), 0, chunk->chunk);
+                if (!part || part->maximum < low || part->minimum > high) continue;
+                part->first_index = chunk->first_index;
+                part->frame_count = chunk->frame_count;
+                found.push_back(*part);
+            }
+        }
+        // Whether they are where they say.
+        for (const Part& part : found) {
+            const ChunkRow& known = index_.known_chunk(part.first_index);
+            if (known.chunk != part.place || known.first_index != part.first_index ||
+                known.frame_count != part.frame_count)
+                index_.contradiction(part.place);
+        }
+        return found;
+    }
+
+    template <typename Result>
+    std::optional<Result> first_value(std::optional<Statement>& kept, const std::string& select_text, const Part& chunk,
+                                      const char* comparison, Value bound, const char* order) const {
+        Statement& select = prepared(kept, index_.database(), [&] {
+            return fmt::format("{} FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 AND {} {} ?3 {}",
+                               select_text, kName, comparison, order);
+        });
+        const AtRest at_rest(select);
+        index_.counters_.rows_read += chunk.frame_count;
+        const int64_t first = chunk.first_index + index_.base_;
+        select.bind(1, first).bind(2, first + chunk.frame_count).bind(3, bound);
+        if (!select.step() || select.is_null(0)) return std::nullopt;
+        if constexpr (std::is_same_v<Result, double>) {
+            return select.column_double(0);
+        } else {
+            return select.column_int64(0);
+        }
+    }
+
+    const FrameIndex& index_;
+    mutable std::optional<Part> whole_;
+    mutable std::optional<Statement> groups_;
+    mutable std::optional<Statement> chunks_;
+    mutable std::optional<Statement> scan_for_;
+    mutable std::optional<Statement> scan_below_;
+    mutable std::optional<Statement> scan_above_;
 };
 
 FrameIndex::FrameIndex(std::unique_ptr<Database> database)
-    : database_(std::move(database)), statements_(std::make_unique<Statements>(*database_)) {
+    : database_(std::move(database)),
+      statements_(std::make_unique<Statements>(*database_)),
+      tail_groups_(std::make_unique<TailGroups>()),
+      numbers_(std::make_unique<Column<int64_t>>(*this)),
+      times_(std::make_unique<Column<double>>(*this)) {
     data_version_ = database_->query_int64("PRAGMA data_version").value_or(0);
-    const Snapshot snapshot(*database_);
-    load_chunks();
+    temporary_groups_ = !has_table("chunk_groups");
+    {
+        const ReadTransaction reading(*database_);
+        base_ = database_->query_int64("SELECT first_index FROM chunks ORDER BY first_index LIMIT 1").value_or(0);
+        load();
+    }
+    if (temporary_groups_) make_groups(true);
 }
 
 FrameIndex::~FrameIndex() = default;
@@ -145,178 +416,377 @@ std::unique_ptr<FrameIndex> FrameIndex::create(const std::filesystem::path& path
     return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
 }
 
-std::unique_ptr<FrameIndex> FrameIndex::create_in_memory(const std::filesystem::path& store, const std::string& uuid) {
-    auto database = std::make_unique<Database>(store, Database::Mode::memory);
-    write_header(*database, uuid);
-    return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
-}
-
 std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, const std::string& uuid,
                                              Database::Mode mode) {
     auto database = std::make_unique<Database>(path, mode);
     check_header(*database, uuid);
-    if (mode == Database::Mode::read_write) {
-        // A commit counts only when the journal's end is durable too.
-        database->execute("PRAGMA synchronous = EXTRA");
-        complete_schema(*database);
+    if (mode != Database::Mode::read_write) return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
+    // A commit counts only when the journal's end is durable too.
+    database->execute("PRAGMA synchronous = EXTRA");
+    const auto opened = [&] { return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database))); };
+    const auto missing = [&](const char* table) {
+        return !database->query_int64(
+            fmt::format("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{}'", table));
+    };
+    if (std::none_of(kLaterTables.begin(), kLaterTables.end(), missing)) return opened();
+    // What early indexes lack.
+    Transaction transaction(*database);
+    const bool without_groups = missing("chunk_groups");
+    for (const char* table : kLaterTables) {
+        if (missing(table)) database->execute(schema_of(table));
     }
-    return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
+    transaction.commit();
+    auto index = opened();
+    if (without_groups) {
+        Transaction groups(index->database());
+        index->make_groups(false);
+        groups.commit();
+    }
+    return index;
 }
 
-void FrameIndex::load_chunks() {
-    statements_->last_row = -1;
-    Statement select = database_->prepare(
-        "SELECT chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, "
-        "times_ascending, state, media_bytes, stream FROM chunks WHERE first_index >= ?1 ORDER BY first_index");
-    int64_t expected = frame_count();
-    select.bind(1, expected);
-    // Counts that a hostile file claims are believed only as far as there are rows, and room for them.
-    const auto asked = [&](const char* sql) { return std::max<int64_t>(0, database_->query_int64(sql).value_or(0)); };
-    const int64_t room = asked("PRAGMA page_count") * asked("PRAGMA page_size") / kLeastRowBytes;
-    const int64_t rows = std::min(asked("SELECT MAX(frame_index) + 1 FROM frames"), room);
-    while (select.step()) {
-        ChunkRow chunk;
-        chunk.chunk = select.column_int64(0);
-        chunk.first_index = select.column_int64(1);
-        chunk.frame_count = select.column_int64(2);
-        const int64_t last_chunk = chunks_.empty() ? -1 : chunks_.back().chunk;
-        if (chunk.chunk <= last_chunk || chunk.first_index != expected || chunk.frame_count < 0 ||
-            chunk.frame_count > rows - expected) {
-            throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}},
-                        "the index contradicts itself; run `store index` to rebuild it");
+bool FrameIndex::has_table(const char* name) const {
+    return database_->query_int64(fmt::format("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{}'", name))
+        .has_value();
+}
+
+void FrameIndex::load() {
+    forget();
+    const auto asked = [&](const char* sql) { return database_->query_int64(sql); };
+    tail_.reset();
+    end_ = base_;
+    {
+        Statement last =
+            database_->prepare(fmt::format("SELECT {} FROM chunks ORDER BY first_index DESC LIMIT 1", kChunkColumns));
+        if (last.step()) {
+            ++counters_.summaries_read;
+            read_chunk(last, tail_.emplace());
+            if (tail_->first_index < 0 || tail_->frame_count < 0 || tail_->first_index > kLongestTable ||
+                tail_->frame_count > kLongestTable)
+                contradiction(tail_->chunk);
+            end_ = base_ + tail_->end_index();
         }
-        expected += chunk.frame_count;
-        chunk.number_min = select.column_int64(3);
-        chunk.number_max = select.column_int64(4);
-        chunk.numbers_ascending = select.column_int64(5) != 0;
-        if (!select.is_null(6)) chunk.time_min = select.column_double(6);
-        if (!select.is_null(7)) chunk.time_max = select.column_double(7);
-        chunk.times_ascending = select.column_int64(8) != 0;
-        chunk.closed = select.column_text(9) == "closed";
-        chunk.media_bytes = static_cast<uint64_t>(select.column_int64(10));
-        if (!select.is_null(11)) {
-            try {
-                chunk.stream = parse_stream(select.column_text(11));
-            } catch (const std::exception& error) {
-                throw Error(ErrorCode::corrupt, {database_->path(), chunk.chunk, {}},
-                            fmt::format("damaged stream parameters: {}", error.what()));
-            }
-        }
-        chunks_.push_back(std::move(chunk));
     }
+    keep_tail_groups();
     closed_ = database_->query_text("SELECT value FROM store WHERE key = 'state'") == "closed";
+    // Counts that a hostile file claims are believed only as far as there are rows, and room for them.
+    const int64_t room =
+        asked("PRAGMA page_count").value_or(0) * asked("PRAGMA page_size").value_or(0) / kLeastRowBytes;
+    const int64_t behind_rows =
+        asked("SELECT frame_index + 1 FROM frames ORDER BY frame_index DESC LIMIT 1").value_or(0);
+    if (base_ < 0 || end_ < base_ || end_ - base_ > room || (end_ > base_ && end_ > behind_rows))
+        contradiction(std::nullopt);
+}
+
+void FrameIndex::forget() {
+    statements_->last_row = -1;
+    known_.clear();
+    numbers_->forget();
+    times_->forget();
+}
+
+/// Others may add to the groups that hold the last chunk; lookups go on with those of now until the next refresh.
+void FrameIndex::keep_tail_groups() {
+    tail_groups_->clear();
+    if (!tail_ || temporary_groups_) return;
+    Statement select = database_->prepare(
+        "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, place, checksum FROM "
+        "chunk_groups WHERE level = ?1 AND place = ?2");
+    for (int level = 1; level <= kTopLevel; ++level) {
+        const int64_t place = tail_->chunk >> (kGroupBits * level);
+        select.bind(1, level).bind(2, place);
+        if (select.step()) {
+            const Group group = Group::of(select, 0);
+            if (group.checksum(level, place) != select.column_int64(7)) contradiction(std::nullopt);
+            tail_groups_->emplace(std::pair(level, place), group);
+        }
+        select.reset();
+    }
 }
 
 void FrameIndex::reload() {
-    chunks_.clear();
-    load_chunks();
+    const ReadTransaction reading(*database_);
+    load();
 }
 
 bool FrameIndex::refresh() {
     const int64_t version = database_->query_int64("PRAGMA data_version").value_or(0);
     if (version == data_version_) return false;
-    // Only the last chunk grows; the one before it may be closed while that grows already.
-    size_t kept = chunks_.size();
-    do {
-        if (kept > 0) --kept;
-    } while (kept > 0 && !chunks_[kept - 1].closed);
-    const auto first_loaded = chunks_.begin() + static_cast<std::ptrdiff_t>(kept);
-    std::vector<ChunkRow> before(std::make_move_iterator(first_loaded), std::make_move_iterator(chunks_.end()));
-    chunks_.resize(kept);
+    const auto tail = tail_;
+    const auto groups = *tail_groups_;
+    const bool closed = closed_;
     try {
-        const Snapshot snapshot(*database_);
-        load_chunks();
+        const ReadTransaction reading(*database_);
+        load();
     } catch (const Error&) {
-        chunks_.resize(kept);
-        std::move(before.begin(), before.end(), std::back_inserter(chunks_));
+        tail_ = tail;
+        end_ = tail ? base_ + tail->end_index() : base_;
+        *tail_groups_ = groups;
+        closed_ = closed;
         throw;
     }
+    if (temporary_groups_) make_groups(true);
     data_version_ = version;
     return true;
 }
 
-int64_t FrameIndex::frame_count() const {
-    return chunks_.empty() ? 0 : chunks_.back().first_index + chunks_.back().frame_count;
-}
-
-const ChunkRow* FrameIndex::find_chunk(int64_t chunk) const {
-    const auto found =
-        std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == chunk; });
-    return found == chunks_.end() ? nullptr : &*found;
-}
-
-void FrameIndex::missing_row(int64_t chunk, int64_t index) const {
-    throw Error(ErrorCode::corrupt, {database_->path(), chunk, index},
+void FrameIndex::missing_row(int64_t index) const {
+    if (index < first_index()) {
+        throw Error(ErrorCode::not_found, {database_->path(), {}, index},
+                    "the frame has been removed from the store since it was opened (`store trim`); open it again");
+    }
+    throw Error(ErrorCode::corrupt, {database_->path(), {}, index},
                 "the frame's row is missing; run `store index` to rebuild the index");
+}
+
+void FrameIndex::contradiction(std::optional<int64_t> chunk) const {
+    throw Error(ErrorCode::corrupt, {database_->path(), chunk, {}},
+                "the index contradicts itself; run `store index` to rebuild it");
+}
+
+// ---- chunks
+
+/// Nothing for a chunk that was added after the last refresh.
+std::optional<ChunkRow> FrameIndex::chunk_row(const Statement& select) const {
+    ++counters_.summaries_read;
+    ChunkRow chunk;
+    chunk.chunk = select.column_int64(0);
+    if (!tail_ || chunk.chunk > tail_->chunk) return std::nullopt;
+    if (chunk.chunk == tail_->chunk) return tail_;
+    read_chunk(select, chunk);
+    if (chunk.frame_count < 0 || chunk.first_index > tail_->first_index ||
+        chunk.frame_count > tail_->first_index - chunk.first_index)
+        contradiction(chunk.chunk);
+    return chunk;
+}
+
+/// A row of groups as it was at the last refresh; nothing for one that was added since.
+std::optional<FrameIndex::Group> FrameIndex::group_row(const Statement& select, int level, int64_t place) const {
+    ++counters_.summaries_read;
+    if (!tail_ || place > tail_->chunk >> (kGroupBits * level)) return std::nullopt;
+    if (const auto kept = tail_groups_->find({level, place}); kept != tail_groups_->end()) return kept->second;
+    const Group group = Group::of(select, 0);
+    if (group.checksum(level, place) != select.column_int64(7)) contradiction(std::nullopt);
+    return group;
+}
+
+void FrameIndex::read_chunk(const Statement& select, ChunkRow& chunk) const {
+    chunk.chunk = select.column_int64(0);
+    chunk.first_index = select.column_int64(1) - base_;
+    chunk.frame_count = select.column_int64(2);
+    chunk.number_min = select.column_int64(3);
+    chunk.number_max = select.column_int64(4);
+    chunk.numbers_ascending = select.column_int64(5) != 0;
+    if (!select.is_null(6)) chunk.time_min = select.column_double(6);
+    if (!select.is_null(7)) chunk.time_max = select.column_double(7);
+    chunk.times_ascending = select.column_int64(8) != 0;
+    chunk.closed = select.column_text(9) == "closed";
+    chunk.media_bytes = static_cast<uint64_t>(select.column_int64(10));
+    chunk.has_stream = select.column_int64(11) != 0;
+}
+
+std::optional<ChunkRow> FrameIndex::one_chunk(Statement& select) const {
+    const AtRest at_rest(select);
+    return select.step() ? chunk_row(select) : std::nullopt;
+}
+
+int64_t FrameIndex::chunk_count() const {
+    if (!tail_) return 0;
+    Statement select = database_->prepare("SELECT COUNT(*) FROM chunks WHERE chunk <= ?1");
+    select.bind(1, tail_->chunk);
+    return select.step() ? select.column_int64(0) : 0;
+}
+
+int64_t FrameIndex::first_index() const {
+    Statement& select =
+        prepared(statements_->first, *database_, "SELECT first_index FROM chunks ORDER BY first_index LIMIT 1");
+    const AtRest at_rest(select);
+    return select.step() ? select.column_int64(0) - base_ : 0;
+}
+
+int64_t FrameIndex::first_kept_chunk() const {
+    return database_->query_int64("SELECT CAST(value AS INTEGER) FROM store WHERE key = 'first_chunk'").value_or(0);
+}
+
+std::optional<ChunkRow> FrameIndex::find_chunk(int64_t chunk) const {
+    Statement& select = prepared(statements_->find_chunk, *database_,
+                                 [&] { return fmt::format("SELECT {} FROM chunks WHERE chunk = ?1", kChunkColumns); });
+    select.bind(1, chunk);
+    return one_chunk(select);
+}
+
+ChunkRow FrameIndex::existing_chunk(int64_t chunk) const {
+    const std::optional<ChunkRow> row = find_chunk(chunk);
+    if (!row) throw Error(ErrorCode::not_found, {database_->path(), chunk, {}}, "the index has no such chunk");
+    return *row;
+}
+
+std::optional<ChunkRow> FrameIndex::last_chunk() const {
+    return tail_;
+}
+
+std::optional<ChunkRow> FrameIndex::chunk_at(int64_t index) const {
+    if (index < 0 || index >= frame_count()) return std::nullopt;
+    return known_chunk(index);
+}
+
+void FrameIndex::visit_chunks(const std::function<bool(const ChunkRow&)>& visit) const {
+    Statement select = database_->prepare(
+        fmt::format("SELECT {} FROM chunks WHERE chunk > ?1 ORDER BY chunk LIMIT {}", kChunkColumns, kChunksTogether));
+    int64_t last = -1;
+    std::optional<int64_t> expected;
+    for (;;) {
+        std::vector<ChunkRow> chunks;
+        select.bind(1, last);
+        while (select.step()) {
+            const std::optional<ChunkRow> chunk = chunk_row(select);
+            if (!chunk) break;
+            chunks.push_back(*chunk);
+            if (chunks.back().first_index != expected.value_or(chunks.back().first_index))
+                contradiction(chunks.back().chunk);
+            expected = chunks.back().end_index();
+        }
+        select.reset();
+        if (chunks.empty()) return;
+        last = chunks.back().chunk;
+        for (const ChunkRow& chunk : chunks) {
+            if (!visit(chunk)) return;
+        }
+    }
+}
+
+const ChunkRow& FrameIndex::known_chunk(int64_t index) const {
+    const auto found = std::find_if(known_.begin(), known_.end(), [&](const ChunkRow& chunk) {
+        return index >= chunk.first_index && index < chunk.end_index();
+    });
+    if (found != known_.end()) {
+        std::rotate(known_.begin(), found, found + 1);
+        return known_.front();
+    }
+    const ReadTransaction reading(*database_);
+    // Of chunks that begin at the same frame, all but the last have none.
+    Statement& select = prepared(statements_->chunk_at, *database_, [&] {
+        return fmt::format("SELECT {} FROM chunks WHERE first_index <= ?1 ORDER BY first_index DESC LIMIT 1",
+                           kChunkColumns);
+    });
+    select.bind(1, index + base_);
+    const std::optional<ChunkRow> chunk = one_chunk(select);
+    if (!chunk) missing_row(index);
+    if (index >= chunk->end_index()) contradiction(chunk->chunk);
+    check_ends(*chunk);
+    if (known_.size() >= kKnownChunks) known_.pop_back();
+    known_.insert(known_.begin(), *chunk);
+    return known_.front();
+}
+
+/// The rows say to which chunk they belong: where its summary is wrong about that, every frame behind would be taken
+/// for another.
+void FrameIndex::check_ends(const ChunkRow& chunk) const {
+    const RowValues first = row_values(chunk.first_index);
+    const RowValues last = row_values(chunk.end_index() - 1);
+    bool right = first.chunk == chunk.chunk && last.chunk == chunk.chunk;
+    if (chunk.numbers_ascending) right = right && first.number == chunk.number_min && last.number == chunk.number_max;
+    if (chunk.times_ascending) right = right && first.time == chunk.time_min && last.time == chunk.time_max;
+    if (right && chunk.first_index > first_index()) right = row_values(chunk.first_index - 1).chunk < chunk.chunk;
+    if (right && chunk.end_index() < frame_count()) right = row_values(chunk.end_index()).chunk > chunk.chunk;
+    if (!right) contradiction(chunk.chunk);
+}
+
+// ---- rows
+
+FrameIndex::RowValues FrameIndex::row_values(int64_t index) const {
+    Statement& select = statements_->row;
+    select.reset();
+    const AtRest at_rest(select);
+    select.bind(1, index + base_);
+    if (!select.step()) missing_row(index);
+    ++counters_.rows_read;
+    statements_->last_row = index;
+    statements_->last_checksum.reset();
+    if (!select.is_null(2)) statements_->last_checksum = static_cast<uint32_t>(select.column_int64(2));
+    return {select.column_int64(0), select.column_double(1), select.column_int64(3)};
 }
 
 std::optional<FrameRow> FrameIndex::row(int64_t index) const {
     if (index < 0 || index >= frame_count()) return std::nullopt;
-    const auto behind = std::upper_bound(chunks_.begin(), chunks_.end(), index,
-                                         [](int64_t i, const ChunkRow& chunk) { return i < chunk.first_index; });
-    const ChunkRow& chunk = *std::prev(behind);
-    Statement& select = statements_->row;
-    select.reset();
-    select.bind(1, index);
-    if (!select.step()) missing_row(chunk.chunk, index);
-    FrameRow row{index, select.column_int64(0), select.column_double(1), chunk.chunk, index - chunk.first_index};
-    statements_->last_row = index;
-    statements_->last_checksum.reset();
-    if (!select.is_null(2)) statements_->last_checksum = static_cast<uint32_t>(select.column_int64(2));
-    select.reset();
-    return row;
+    const ReadTransaction reading(*database_);
+    const ChunkRow& chunk = known_chunk(index);
+    const RowValues values = row_values(index);
+    if (values.chunk != chunk.chunk) contradiction(chunk.chunk);
+    return FrameRow{index, values.number, values.time, chunk.chunk, index - chunk.first_index};
 }
 
 std::optional<FrameRow> FrameIndex::find_number(int64_t number, Match match) const {
-    const std::optional<int64_t> index = search_frames(*this, number, match);
-    return index ? row(*index) : std::nullopt;
+    const ReadTransaction reading(*database_);
+    return FrameTable::find_number(number, match);
 }
 
 std::optional<FrameRow> FrameIndex::find_time(double time, Match match) const {
-    const std::optional<int64_t> index = search_frames(*this, time, match);
-    return index ? row(*index) : std::nullopt;
+    const ReadTransaction reading(*database_);
+    return FrameTable::find_time(time, match);
+}
+
+std::vector<IndexRun> FrameIndex::runs_of_numbers(int64_t low, int64_t high) const {
+    const ReadTransaction reading(*database_);
+    return FrameTable::runs_of_numbers(low, high);
+}
+
+std::vector<IndexRun> FrameIndex::runs_of_times(double low, double high) const {
+    const ReadTransaction reading(*database_);
+    return FrameTable::runs_of_times(low, high);
+}
+
+const LookupColumn<int64_t>& FrameIndex::numbers() const {
+    return *numbers_;
+}
+
+const LookupColumn<double>& FrameIndex::times() const {
+    return *times_;
 }
 
 void FrameIndex::visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const {
+    first = std::max<int64_t>(first, 0);
     last = std::min(last, frame_count());
-    for (const ChunkRow& chunk : chunks_) {
-        const int64_t from = std::max(first, chunk.first_index);
-        const int64_t to = std::min(last, chunk.first_index + chunk.frame_count);
-        if (from >= to) continue;
+    while (first < last) {
+        const ChunkRow chunk = known_chunk(first);
+        const int64_t end = std::min(last, chunk.end_index());
         Statement select = database_->prepare(
-            "SELECT frame_index, frame_number, frame_time FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 "
+            "SELECT frame_index, frame_number, frame_time, chunk FROM frames WHERE frame_index >= ?1 AND frame_index < "
+            "?2 "
             "ORDER BY frame_index");
-        select.bind(1, from).bind(2, to);
-        for (int64_t expected = from; expected < to; ++expected) {
-            const int64_t index = select.step() ? select.column_int64(0) : -1;
-            if (index != expected) missing_row(chunk.chunk, expected);
+        select.bind(1, first + base_).bind(2, end + base_);
+        for (; first < end; ++first) {
+            if (!select.step() || select.column_int64(0) != first + base_) missing_row(first);
+            if (select.column_int64(3) != chunk.chunk) contradiction(chunk.chunk);
+            ++counters_.rows_read;
             if (!visit(
-                    {index, select.column_int64(1), select.column_double(2), chunk.chunk, index - chunk.first_index}))
+                    {first, select.column_int64(1), select.column_double(2), chunk.chunk, first - chunk.first_index}))
                 return;
         }
     }
 }
 
-std::optional<std::pair<int64_t, int64_t>> FrameIndex::number_range() const {
-    std::optional<std::pair<int64_t, int64_t>> range;
-    for (const ChunkRow& chunk : chunks_) {
-        if (chunk.frame_count == 0) continue;
-        if (!range) range.emplace(chunk.number_min, chunk.number_max);
-        range->first = std::min(range->first, chunk.number_min);
-        range->second = std::max(range->second, chunk.number_max);
+// ---- packets
+
+std::optional<VideoStream> FrameIndex::stream(int64_t chunk) const {
+    Statement select = database_->prepare("SELECT stream FROM chunks WHERE chunk = ?1");
+    select.bind(1, chunk);
+    if (!select.step() || select.is_null(0)) return std::nullopt;
+    try {
+        return parse_stream(select.column_text(0));
+    } catch (const std::exception& error) {
+        throw Error(ErrorCode::corrupt, {database_->path(), chunk, {}},
+                    fmt::format("damaged stream parameters: {}", error.what()));
     }
-    return range;
 }
 
-std::optional<std::pair<double, double>> FrameIndex::time_range() const {
-    std::optional<std::pair<double, double>> range;
-    for (const ChunkRow& chunk : chunks_) {
-        if (!chunk.time_min || !chunk.time_max) continue;
-        if (!range) range.emplace(*chunk.time_min, *chunk.time_max);
-        range->first = std::min(range->first, *chunk.time_min);
-        range->second = std::max(range->second, *chunk.time_max);
-    }
-    return range;
+int64_t FrameIndex::hidden_count(int64_t chunk) const {
+    if (!statements_->hidden_count && !has_table("hidden_packets")) return 0;
+    Statement& select =
+        prepared(statements_->hidden_count, *database_, "SELECT COUNT(*) FROM hidden_packets WHERE chunk = ?1");
+    const AtRest at_rest(select);
+    select.bind(1, chunk);
+    return select.step() ? select.column_int64(0) : 0;
 }
 
 std::optional<std::pair<int64_t, int64_t>> FrameIndex::independent_run(const ChunkRow& chunk, int64_t position) const {
@@ -333,140 +803,284 @@ std::optional<std::pair<int64_t, int64_t>> FrameIndex::independent_run(const Chu
         kept->reset();
         return *kept;
     };
-    const int64_t index = chunk.first_index + position;
-    const int64_t end = chunk.first_index + chunk.frame_count;
+    const int64_t index = chunk.first_index + base_ + position;
+    const int64_t begin = chunk.first_index + base_;
+    const int64_t end = begin + chunk.frame_count;
     Statement& before = statement(statements_->key_before, "DESC");
-    before.bind(1, std::max(chunk.first_index, index - kLongestSearch)).bind(2, index + 1).bind(3, chunk.first_index);
+    before.bind(1, std::max(begin, index - kLongestSearch)).bind(2, index + 1).bind(3, begin);
     if (!before.step()) return std::nullopt;
     const int64_t first = before.column_int64(0);
     before.reset();
     const int64_t earliest_end = std::min(end, std::max(index + 1, first + kLeastRun));
     Statement& after = statement(statements_->key_after, "ASC");
-    after.bind(1, earliest_end).bind(2, std::min(end, earliest_end + kLongestSearch)).bind(3, chunk.first_index);
+    after.bind(1, earliest_end).bind(2, std::min(end, earliest_end + kLongestSearch)).bind(3, begin);
     std::optional<int64_t> last;
     if (after.step()) last = after.column_int64(0);
     after.reset();
     if (!last && end > earliest_end + kLongestSearch) return std::nullopt;
-    return std::pair(first, last.value_or(end));
+    return std::pair(first - base_, last.value_or(end) - base_);
 }
 
 std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number,
                                                             std::optional<int64_t> position) const {
-    const ChunkRow* chunk = find_chunk(chunk_number);
-    if (!chunk || !chunk->stream || chunk->frame_count == 0) return nullptr;
-    std::pair<int64_t, int64_t> range(chunk->first_index, chunk->first_index + chunk->frame_count);
-    if (position) {
-        if (*position < 0 || *position >= chunk->frame_count) return nullptr;
+    const std::optional<ChunkRow> chunk = find_chunk(chunk_number);
+    if (!chunk || !chunk->has_stream || chunk->frame_count == 0) return nullptr;
+    if (position && (*position < 0 || *position >= chunk->frame_count)) return nullptr;
+    const ReadTransaction reading(*database_);
+    const int64_t hidden = hidden_count(chunk_number);
+    std::pair<int64_t, int64_t> range(chunk->first_index, chunk->end_index());
+    if (position && hidden == 0) {
         const auto run = independent_run(*chunk, *position);
         if (!run) return nullptr;
         range = *run;
-    }
-    if (!position) {
+    } else {
         // A hostile file may claim any number of frames: no memory for what is not there.
         Statement count =
             database_->prepare("SELECT COUNT(*) FROM frames WHERE frame_index >= ?1 AND frame_index < ?2");
-        count.bind(1, range.first).bind(2, range.second);
+        count.bind(1, range.first + base_).bind(2, range.second + base_);
         if (!count.step() || count.column_int64(0) != chunk->frame_count) return nullptr;
     }
     auto table = std::make_shared<PacketTable>();
-    table->stream = *chunk->stream;
+    table->stream = *stream(chunk_number);
     table->first_position = range.first - chunk->first_index;
-    const auto count = static_cast<size_t>(range.second - range.first);
-    table->packets.resize(count);
-    table->display_order.assign(count, std::numeric_limits<uint32_t>::max());
-    std::vector<bool> taken(count, false);
-    std::optional<Statement>& kept = statements_->packets;
-    if (!kept) {
-        kept = database_->prepare(
-            "SELECT frame_index, byte_offset, byte_size, packet_flags, packet_pts, decode_position, checksum FROM "
-            "frames WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
-    }
-    Statement& select = *kept;
-    select.reset();
-    select.bind(1, range.first).bind(2, range.second);
-    size_t rows = 0;
-    bool complete = true;
-    while (complete && select.step()) {
-        const int64_t shown = select.column_int64(0) - range.first;
-        const int64_t place = select.is_null(5) ? shown : select.column_int64(5) - table->first_position;
+    const auto frames = static_cast<size_t>(range.second - range.first);
+    const size_t all = frames + static_cast<size_t>(hidden);
+    table->packets.resize(all);
+    table->display_order.assign(frames, std::numeric_limits<uint32_t>::max());
+    std::vector<bool> taken(all, false);
+    // Columns from `column` on: byte_offset, byte_size, packet_flags, packet_pts, checksum.
+    const auto take = [&](const Statement& select, int column, int64_t place) {
         // Frames still in the encoder leave a gap in decode order while recording: then the table is not complete.
-        complete = !select.is_null(1) && !select.is_null(2) && select.column_int64(1) >= 0 &&
-                   select.column_int64(2) >= 0 && place >= 0 && place < static_cast<int64_t>(count) &&
-                   !taken[static_cast<size_t>(place)];
-        if (!complete) break;
+        if (select.is_null(column) || select.is_null(column + 1) || select.column_int64(column) < 0 ||
+            select.column_int64(column + 1) < 0 || place < 0 || place >= static_cast<int64_t>(all) ||
+            taken[static_cast<size_t>(place)])
+            return false;
         taken[static_cast<size_t>(place)] = true;
         Packet& packet = table->packets[static_cast<size_t>(place)];
-        packet.offset = static_cast<uint64_t>(select.column_int64(1));
-        packet.size =
-            static_cast<uint32_t>(std::min<int64_t>(select.column_int64(2), std::numeric_limits<int32_t>::max()));
-        packet.key = (select.column_int64(3) & kKeyFlag) != 0;
-        packet.disposable = (select.column_int64(3) & (kDisposableFlag | kNeededFlag)) == kDisposableFlag;
-        packet.pts = select.column_int64(4);
-        if (!select.is_null(6)) packet.checksum = static_cast<uint32_t>(select.column_int64(6));
+        packet.offset = static_cast<uint64_t>(select.column_int64(column));
+        packet.size = static_cast<uint32_t>(
+            std::min<int64_t>(select.column_int64(column + 1), std::numeric_limits<int32_t>::max()));
+        packet.key = (select.column_int64(column + 2) & kKeyFlag) != 0;
+        packet.disposable = (select.column_int64(column + 2) & (kDisposableFlag | kNeededFlag)) == kDisposableFlag;
+        packet.pts = select.column_int64(column + 3);
+        if (!select.is_null(column + 4)) packet.checksum = static_cast<uint32_t>(select.column_int64(column + 4));
+        return true;
+    };
+    if (hidden > 0) {
+        Statement& select = prepared(statements_->hidden_packets, *database_,
+                                     "SELECT decode_position, byte_offset, byte_size, packet_flags, packet_pts, "
+                                     "checksum FROM hidden_packets WHERE "
+                                     "chunk = ?1 ORDER BY decode_position");
+        const AtRest at_rest(select);
+        select.bind(1, chunk_number);
+        while (select.step()) {
+            const int64_t place = select.column_int64(0);
+            if (!take(select, 1, place)) return nullptr;
+            table->packets[static_cast<size_t>(place)].hidden = true;
+        }
+    }
+    Statement& select = prepared(statements_->packets, *database_,
+                                 "SELECT frame_index, decode_position, byte_offset, byte_size, packet_flags, "
+                                 "packet_pts, checksum FROM frames WHERE "
+                                 "frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index");
+    const AtRest at_rest(select);
+    select.bind(1, range.first + base_).bind(2, range.second + base_);
+    size_t rows = 0;
+    while (select.step()) {
+        const int64_t shown = select.column_int64(0) - base_ - range.first;
+        const int64_t place = select.is_null(1) ? shown : select.column_int64(1) - table->first_position;
+        if (!take(select, 2, place)) return nullptr;
         table->display_order[static_cast<size_t>(shown)] = static_cast<uint32_t>(place);
         ++rows;
     }
-    select.reset();
-    return complete && rows == count ? table : nullptr;
+    return rows == frames ? table : nullptr;
 }
+
+std::optional<uint32_t> FrameIndex::checksum(int64_t index) const {
+    if (index == statements_->last_row) return statements_->last_checksum;
+    Statement& select =
+        prepared(statements_->checksum, *database_, "SELECT checksum FROM frames WHERE frame_index = ?1");
+    const AtRest at_rest(select);
+    select.bind(1, index + base_);
+    if (!select.step() || select.is_null(0)) return std::nullopt;
+    return static_cast<uint32_t>(select.column_int64(0));
+}
+
+std::optional<uint64_t> FrameIndex::byte_size(int64_t index) const {
+    Statement& select = prepared(statements_->size, *database_, "SELECT byte_size FROM frames WHERE frame_index = ?1");
+    const AtRest at_rest(select);
+    select.bind(1, index + base_);
+    if (!select.step() || select.is_null(0) || select.column_int64(0) < 0) return std::nullopt;
+    return static_cast<uint64_t>(select.column_int64(0));
+}
+
+std::optional<uint64_t> FrameIndex::recorded_media_bytes() const {
+    Statement select = database_->prepare(
+        "SELECT SUM(media_bytes), SUM(media_bytes <= 0 AND frame_count > 0) FROM chunks WHERE chunk <= ?1");
+    select.bind(1, tail_ ? tail_->chunk : -1);
+    if (!select.step() || select.column_int64(1) > 0 || select.column_int64(0) < 0) return std::nullopt;
+    return static_cast<uint64_t>(select.column_int64(0));
+}
+
+std::vector<int64_t> FrameIndex::open_chunks() const {
+    std::vector<int64_t> open;
+    Statement select = database_->prepare("SELECT chunk FROM chunks WHERE state <> 'closed' ORDER BY chunk");
+    while (select.step()) open.push_back(select.column_int64(0));
+    return open;
+}
+
+std::optional<SidecarMark> FrameIndex::sidecar_mark(int64_t chunk) const {
+    if (!has_table("sidecars")) return std::nullopt;
+    Statement select = database_->prepare("SELECT bytes, checksum FROM sidecars WHERE chunk = ?1");
+    select.bind(1, chunk);
+    if (!select.step()) return std::nullopt;
+    return SidecarMark{static_cast<uint64_t>(select.column_int64(0)), static_cast<uint32_t>(select.column_int64(1))};
+}
+
+// ---- extra data and events
 
 bool FrameIndex::has_extra_data() const {
     return database_->query_int64("SELECT 1 FROM extra_data LIMIT 1").has_value();
 }
 
+std::vector<ExtraDataRow> FrameIndex::extra_data_page(int64_t first, int64_t last,
+                                                      std::optional<ExtraDataPlace>& after) const {
+    std::vector<ExtraDataRow> records;
+    size_t bytes = 0;
+    const ReadTransaction reading(*database_);
+    const auto take = [&](Statement& select) {
+        while (static_cast<int64_t>(records.size()) < kRecordsTogether && bytes < kRecordBytesTogether &&
+               select.step()) {
+            records.push_back({select.column_int64(0) - base_, select.column_text(2)});
+            bytes += records.back().data.size();
+            after = {records.back().frame_index, select.column_int64(1)};
+        }
+    };
+    int64_t from = first;
+    if (after) {
+        Statement& rest = prepared(statements_->extra_of_frame, *database_,
+                                   "SELECT frame_index, record_id, data FROM extra_data WHERE frame_index = ?1 AND "
+                                   "record_id > ?2 ORDER BY record_id");
+        const AtRest at_rest(rest);
+        from = after->frame_index + 1;
+        rest.bind(1, after->frame_index + base_).bind(2, after->record_id);
+        take(rest);
+    }
+    Statement& behind = prepared(statements_->extra_behind, *database_,
+                                 "SELECT frame_index, record_id, data FROM extra_data WHERE frame_index >= ?1 AND "
+                                 "frame_index < ?2 ORDER BY frame_index, record_id");
+    const AtRest at_rest(behind);
+    behind.bind(1, from + base_).bind(2, last + base_);
+    take(behind);
+    return records;
+}
+
 void FrameIndex::visit_extra_data(int64_t first, int64_t last,
                                   const std::function<bool(const ExtraDataRow&)>& visit) const {
-    Statement select = database_->prepare(
-        "SELECT frame_index, data FROM extra_data WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY frame_index, "
-        "record_id");
-    select.bind(1, first).bind(2, last);
-    while (select.step()) {
-        if (!visit({select.column_int64(0), select.column_text(1)})) return;
+    std::optional<ExtraDataPlace> place;
+    for (;;) {
+        const std::vector<ExtraDataRow> page = extra_data_page(first, last, place);
+        if (page.empty()) return;
+        for (const ExtraDataRow& record : page) {
+            if (!visit(record)) return;
+        }
     }
 }
 
-std::optional<uint32_t> FrameIndex::checksum(int64_t index) const {
-    if (index == statements_->last_row) return statements_->last_checksum;
-    std::optional<Statement>& select = statements_->checksum;
-    if (!select) select = database_->prepare("SELECT checksum FROM frames WHERE frame_index = ?1");
-    select->reset();
-    select->bind(1, index);
-    std::optional<uint32_t> checksum;
-    if (select->step() && !select->is_null(0)) checksum = static_cast<uint32_t>(select->column_int64(0));
-    select->reset();
-    return checksum;
-}
-
-std::optional<uint64_t> FrameIndex::byte_size(int64_t index) const {
-    std::optional<Statement>& select = statements_->size;
-    if (!select) select = database_->prepare("SELECT byte_size FROM frames WHERE frame_index = ?1");
-    select->reset();
-    select->bind(1, index);
-    std::optional<uint64_t> size;
-    if (select->step() && !select->is_null(0) && select->column_int64(0) >= 0)
-        size = static_cast<uint64_t>(select->column_int64(0));
-    select->reset();
-    return size;
-}
-
 void FrameIndex::visit_events(const std::function<bool(const EventRow&)>& visit) const {
-    if (!has_events(*database_)) return;
+    if (!has_table("events")) return;
     Statement select = database_->prepare("SELECT time, kind, frame_index, data FROM events ORDER BY event_id");
     while (select.step()) {
         EventRow event{select.column_double(0), select.column_text(1), std::nullopt, select.column_text(3)};
-        if (!select.is_null(2)) event.frame_index = select.column_int64(2);
+        // What happened before frames that have been removed belongs to none that is there.
+        if (!select.is_null(2) && select.column_int64(2) >= base_) event.frame_index = select.column_int64(2) - base_;
         if (!visit(event)) return;
     }
 }
 
 int64_t FrameIndex::event_count() const {
-    return has_events(*database_) ? database_->query_int64("SELECT COUNT(*) FROM events").value_or(0) : 0;
+    return has_table("events") ? database_->query_int64("SELECT COUNT(*) FROM events").value_or(0) : 0;
 }
 
+// ---- groups
+
+std::optional<FrameIndex::Group> FrameIndex::summarize_group(int level, int64_t place) const {
+    std::optional<Group> sum;
+    const auto add = [&](const Group& group) {
+        if (sum) {
+            sum->append(group);
+        } else {
+            sum = group;
+        }
+    };
+    const int64_t first = place << kGroupBits;
+    const int64_t last = first + (int64_t{1} << kGroupBits);
+    Statement& select =
+        level == 1
+            ? prepared(statements_->group_of_chunks, *database_,
+                       "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending FROM "
+                       "chunks WHERE chunk >= ?1 AND chunk < ?2 AND frame_count > 0 ORDER BY chunk")
+            : prepared(statements_->group_of_groups, *database_,
+                       "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending FROM "
+                       "chunk_groups WHERE place >= ?1 AND place < ?2 AND level = ?3 ORDER BY place");
+    const AtRest at_rest(select);
+    select.bind(1, first).bind(2, last);
+    if (level > 1) select.bind(3, level - 1);
+    while (select.step()) add(Group::of(select, 0));
+    return sum;
+}
+
+void FrameIndex::update_groups(int64_t chunk) {
+    for (int level = 1; level <= kTopLevel; ++level) {
+        const int64_t place = chunk >> (kGroupBits * level);
+        const std::optional<Group> group = summarize_group(level, place);
+        if (!group) {
+            database_->prepare("DELETE FROM chunk_groups WHERE level = ?1 AND place = ?2")
+                .bind(1, level)
+                .bind(2, place)
+                .run();
+            tail_groups_->erase({level, place});
+            continue;
+        }
+        Statement& save = prepared(
+            statements_->save_group, *database_,
+            "INSERT OR REPLACE INTO chunk_groups (level, place, number_min, number_max, numbers_ascending, time_min, "
+            "time_max, times_ascending, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+        save.bind(1, level).bind(2, place).bind(3, group->number_min).bind(4, group->number_max);
+        save.bind(5, int64_t{group->numbers_ascending});
+        if (group->time_min) save.bind(6, *group->time_min);
+        if (group->time_max) save.bind(7, *group->time_max);
+        save.bind(8, int64_t{group->times_ascending}).bind(9, int64_t{group->checksum(level, place)});
+        save.run();
+        if (const auto kept = tail_groups_->find({level, place}); kept != tail_groups_->end()) kept->second = *group;
+    }
+    numbers_->forget();
+    times_->forget();
+}
+
+void FrameIndex::make_groups(bool temporary) {
+    if (temporary) {
+        database_->execute("PRAGMA temp_store = MEMORY; DROP TABLE IF EXISTS temp.chunk_groups");
+        const std::string create = "CREATE ";
+        database_->execute(create + "TEMP " + schema_of("chunk_groups").substr(create.size()));
+    }
+    // Once for each group of chunks: of those that lie in it, the last has the final say over all levels.
+    Statement select =
+        database_->prepare(fmt::format("SELECT MAX(chunk) FROM chunks GROUP BY chunk >> {} ORDER BY 1", kGroupBits));
+    std::vector<int64_t> chunks;
+    while (select.step()) chunks.push_back(select.column_int64(0));
+    select.reset();
+    for (const int64_t chunk : chunks) update_groups(chunk);
+    forget();
+}
+
+// ---- writing
+
 void FrameIndex::save_summary(const ChunkRow& chunk) {
-    Statement update = database_->prepare(
+    Statement& update = prepared(
+        statements_->summary, *database_,
         "UPDATE chunks SET frame_count = ?2, number_min = ?3, number_max = ?4, numbers_ascending = ?5, time_min = ?6, "
-        "time_max = ?7, times_ascending = ?8, state = ?9, media_bytes = ?10, stream = ?11 WHERE chunk = ?1");
+        "time_max = ?7, times_ascending = ?8, state = ?9, media_bytes = ?10 WHERE chunk = ?1");
     update.bind(1, chunk.chunk).bind(2, chunk.frame_count);
     if (chunk.frame_count > 0) update.bind(3, chunk.number_min).bind(4, chunk.number_max);
     update.bind(5, int64_t{chunk.numbers_ascending});
@@ -474,49 +1088,49 @@ void FrameIndex::save_summary(const ChunkRow& chunk) {
     if (chunk.time_max) update.bind(7, *chunk.time_max);
     update.bind(8, int64_t{chunk.times_ascending}).bind(9, chunk.closed ? "closed" : "open");
     update.bind(10, static_cast<int64_t>(chunk.media_bytes));
-    if (chunk.stream) update.bind(11, stream_text(*chunk.stream));
     update.run();
+    if (tail_ && tail_->chunk == chunk.chunk) tail_ = chunk;
+    known_.clear();
+}
+
+void FrameIndex::save_stream(int64_t chunk, const VideoStream& stream) {
+    database_->prepare("UPDATE chunks SET stream = ?2 WHERE chunk = ?1")
+        .bind(1, chunk)
+        .bind(2, stream_text(stream))
+        .run();
+    if (tail_ && tail_->chunk == chunk) tail_->has_stream = true;
+    known_.clear();
 }
 
 void FrameIndex::add_chunk(int64_t chunk, bool closed) {
+    if (tail_ && tail_->frame_count == 0) {
+        // Two chunks cannot begin at the same frame; an empty one is forgotten.
+        database_->prepare("DELETE FROM chunks WHERE chunk = ?1").bind(1, tail_->chunk).run();
+    }
     ChunkRow row;
     row.chunk = chunk;
     row.first_index = frame_count();
     row.closed = closed;
-    if (!chunks_.empty() && chunks_.back().frame_count == 0) {
-        // Two chunks cannot begin at the same frame; an empty one is forgotten.
-        database_->prepare("DELETE FROM chunks WHERE chunk = ?1").bind(1, chunks_.back().chunk).run();
-        chunks_.pop_back();
-    }
     Statement insert = database_->prepare(
         "INSERT INTO chunks (chunk, first_index, frame_count, numbers_ascending, times_ascending, state, media_bytes) "
         "VALUES (?1, ?2, 0, 1, 1, ?3, 0)");
-    insert.bind(1, chunk).bind(2, row.first_index).bind(3, closed ? "closed" : "open").run();
-    chunks_.push_back(std::move(row));
+    insert.bind(1, chunk).bind(2, row.first_index + base_).bind(3, closed ? "closed" : "open").run();
+    tail_ = row;
+    known_.clear();
+    // What this connection writes it sees at once.
+    tail_groups_->clear();
 }
 
 void FrameIndex::add_frames(std::span<const NewFrame> frames) {
     if (frames.empty()) return;
-    ChunkRow& chunk = chunks_.back();
-    if (!statements_->insert) {
-        statements_->insert = database_->prepare(
-            "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, "
-            "packet_pts, "
-            "decode_position, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
-    }
-    double last_time = -std::numeric_limits<double>::infinity();
-    int64_t last_number = std::numeric_limits<int64_t>::min();
-    if (chunk.frame_count > 0) {
-        const std::optional<FrameRow> last = row(chunk.first_index + chunk.frame_count - 1);
-        last_time = last->time;
-        last_number = last->number;
-    }
+    ChunkRow chunk = *tail_;
+    ChunkSummary summary(chunk, chunk.frame_count > 0 ? row(chunk.end_index() - 1) : std::nullopt);
+    Statement& insert = prepared(
+        statements_->insert, *database_,
+        "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, "
+        "packet_pts, decode_position, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     for (const NewFrame& frame : frames) {
-        Statement& insert = *statements_->insert;
-        insert.bind(1, chunk.first_index + chunk.frame_count)
-            .bind(2, frame.number)
-            .bind(3, frame.time)
-            .bind(4, chunk.chunk);
+        insert.bind(1, chunk.end_index() + base_).bind(2, frame.number).bind(3, frame.time).bind(4, chunk.chunk);
         if (const std::optional<Packet>& packet = frame.stored.packet) {
             insert.bind(5, static_cast<int64_t>(packet->offset)).bind(6, int64_t{packet->size});
             insert.bind(7, flags_of(*packet)).bind(8, packet->pts);
@@ -526,37 +1140,40 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
             insert.bind(6, static_cast<int64_t>(frame.stored.bytes)).bind(10, int64_t{*frame.stored.checksum});
         }
         insert.run();
-        if (chunk.frame_count == 0) {
-            chunk.number_min = chunk.number_max = frame.number;
-        } else {
-            chunk.number_min = std::min(chunk.number_min, frame.number);
-            chunk.number_max = std::max(chunk.number_max, frame.number);
-        }
-        chunk.numbers_ascending &= frame.number >= last_number;
-        last_number = frame.number;
-        if (std::isnan(frame.time)) {
-            chunk.times_ascending = false;
-        } else {
-            chunk.time_min = std::min(chunk.time_min.value_or(frame.time), frame.time);
-            chunk.time_max = std::max(chunk.time_max.value_or(frame.time), frame.time);
-            chunk.times_ascending &= frame.time >= last_time;
-            last_time = frame.time;
-        }
-        ++chunk.frame_count;
+        summary.add(frame.number, frame.time);
         chunk.media_bytes += frame.stored.bytes;
     }
     save_summary(chunk);
+    end_ = base_ + chunk.end_index();
+    update_groups(chunk.chunk);
 }
 
 void FrameIndex::set_stream(const VideoStream& stream) {
-    chunks_.back().stream = stream;
-    save_summary(chunks_.back());
+    save_stream(tail_.value().chunk, stream);
+}
+
+void FrameIndex::add_hidden_packets(const PacketTable& table) {
+    save_hidden_packets(tail_.value().chunk, table);
+}
+
+void FrameIndex::save_hidden_packets(int64_t chunk, const PacketTable& table) {
+    Statement insert = database_->prepare(
+        "INSERT INTO hidden_packets (chunk, decode_position, byte_offset, byte_size, packet_flags, packet_pts, "
+        "checksum) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    for (size_t place = 0; place < table.packets.size(); ++place) {
+        const Packet& packet = table.packets[place];
+        if (!packet.hidden) continue;
+        insert.bind(1, chunk).bind(2, static_cast<int64_t>(place)).bind(3, static_cast<int64_t>(packet.offset));
+        insert.bind(4, int64_t{packet.size}).bind(5, flags_of(packet)).bind(6, packet.pts);
+        if (packet.checksum) insert.bind(7, int64_t{*packet.checksum});
+        insert.run();
+    }
 }
 
 void FrameIndex::set_chunk_state(int64_t number, bool closed) {
-    const auto chunk =
-        std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
-    if (chunk == chunks_.end()) return;
+    std::optional<ChunkRow> chunk = find_chunk(number);
+    if (!chunk) return;
     chunk->closed = closed;
     save_summary(*chunk);
 }
@@ -570,10 +1187,11 @@ void FrameIndex::reopen_chunk(int64_t number) {
 }
 
 void FrameIndex::replace_packets(int64_t number, const PacketTable& table) {
-    const auto chunk =
-        std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkRow& row) { return row.chunk == number; });
-    if (chunk == chunks_.end() || chunk->frame_count != table.frame_count() ||
-        table.packets.size() != table.display_order.size()) {
+    std::optional<ChunkRow> chunk = find_chunk(number);
+    const auto hidden = static_cast<size_t>(
+        std::count_if(table.packets.begin(), table.packets.end(), [](const Packet& packet) { return packet.hidden; }));
+    if (!chunk || chunk->frame_count != table.frame_count() ||
+        table.packets.size() != table.display_order.size() + hidden) {
         throw Error(ErrorCode::invalid_argument, {database_->path(), number, {}},
                     "the packets are not those of the chunk");
     }
@@ -585,7 +1203,7 @@ void FrameIndex::replace_packets(int64_t number, const PacketTable& table) {
     for (int64_t position = 0; position < chunk->frame_count; ++position) {
         const Packet& packet = table.packet_of(position);
         const int64_t place = table.display_order[static_cast<size_t>(position)];
-        update.bind(1, chunk->first_index + position);
+        update.bind(1, chunk->first_index + base_ + position);
         update.bind(2, static_cast<int64_t>(packet.offset)).bind(3, int64_t{packet.size});
         update.bind(4, flags_of(packet)).bind(5, packet.pts);
         if (place != position) update.bind(6, place);
@@ -593,8 +1211,17 @@ void FrameIndex::replace_packets(int64_t number, const PacketTable& table) {
         update.run();
         chunk->media_bytes += packet.size;
     }
-    chunk->stream = table.stream;
+    if (hidden > 0 || hidden_count(number) > 0) {
+        database_->prepare("DELETE FROM hidden_packets WHERE chunk = ?1").bind(1, number).run();
+        save_hidden_packets(number, table);
+    }
     save_summary(*chunk);
+    save_stream(number, table.stream);
+}
+
+void FrameIndex::set_sidecar_mark(int64_t chunk, const SidecarMark& mark) {
+    Statement save = database_->prepare("INSERT OR REPLACE INTO sidecars (chunk, bytes, checksum) VALUES (?1, ?2, ?3)");
+    save.bind(1, chunk).bind(2, static_cast<int64_t>(mark.bytes)).bind(3, int64_t{mark.checksum}).run();
 }
 
 void FrameIndex::set_closed(bool closed) {
@@ -603,41 +1230,69 @@ void FrameIndex::set_closed(bool closed) {
 }
 
 void FrameIndex::add_extra_data(int64_t frame_index, const std::string& data) {
-    if (!statements_->extra)
-        statements_->extra = database_->prepare("INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
-    statements_->extra->bind(1, frame_index).bind(2, data).run();
+    Statement& insert =
+        prepared(statements_->extra, *database_, "INSERT INTO extra_data (frame_index, data) VALUES (?1, ?2)");
+    insert.bind(1, frame_index + base_).bind(2, data).run();
 }
 
 void FrameIndex::add_event(const EventRow& event) {
-    std::optional<Statement>& insert = statements_->event;
-    if (!insert)
-        insert = database_->prepare("INSERT INTO events (time, kind, frame_index, data) VALUES (?1, ?2, ?3, ?4)");
-    insert->bind(1, event.time).bind(2, event.kind).bind(4, event.data);
-    if (event.frame_index) insert->bind(3, *event.frame_index);
-    insert->run();
+    Statement& insert = prepared(statements_->event, *database_,
+                                 "INSERT INTO events (time, kind, frame_index, data) VALUES (?1, ?2, ?3, ?4)");
+    insert.bind(1, event.time).bind(2, event.kind).bind(4, event.data);
+    if (event.frame_index) insert.bind(3, *event.frame_index + base_);
+    insert.run();
 }
 
-void FrameIndex::renumber(std::span<const int64_t> numbers) {
-    Statement update = database_->prepare("UPDATE frames SET frame_number = ?2 WHERE frame_index = ?1");
-    for (size_t i = 0; i < numbers.size(); ++i) update.bind(1, static_cast<int64_t>(i)).bind(2, numbers[i]).run();
-    for (ChunkRow& chunk : chunks_) {
-        if (chunk.first_index >= static_cast<int64_t>(numbers.size())) break;
-        chunk.numbers_ascending = true;
-        std::optional<int64_t> previous;
-        visit_rows(chunk.first_index, chunk.first_index + chunk.frame_count, [&](const FrameRow& row) {
-            chunk.number_min = previous ? std::min(chunk.number_min, row.number) : row.number;
-            chunk.number_max = previous ? std::max(chunk.number_max, row.number) : row.number;
-            if (previous && row.number < *previous) chunk.numbers_ascending = false;
-            previous = row.number;
-            return true;
-        });
-        save_summary(chunk);
+void FrameIndex::renumber_before(int64_t zero_index) {
+    database_->prepare("UPDATE frames SET frame_number = frame_index - ?1 WHERE frame_index < ?1")
+        .bind(1, zero_index + base_)
+        .run();
+    std::vector<ChunkRow> changed;
+    visit_chunks([&](const ChunkRow& chunk) {
+        if (chunk.first_index >= zero_index) return false;
+        changed.push_back(chunk);
+        return true;
+    });
+    for (ChunkRow& chunk : changed) {
+        ChunkRow fresh = chunk;
+        fresh.frame_count = 0;
+        fresh.numbers_ascending = fresh.times_ascending = true;
+        ChunkSummary summary(fresh);
+        Statement rows = database_->prepare(
+            "SELECT frame_number, frame_time FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 ORDER BY "
+            "frame_index");
+        rows.bind(1, chunk.first_index + base_).bind(2, chunk.end_index() + base_);
+        while (rows.step()) summary.add(rows.column_int64(0), rows.column_double(1));
+        if (fresh.frame_count != chunk.frame_count) contradiction(chunk.chunk);
+        save_summary(fresh);
+        update_groups(fresh.chunk);
     }
+    statements_->last_row = -1;
+}
+
+void FrameIndex::remove_first_chunk() {
+    Statement select = database_->prepare("SELECT chunk FROM chunks ORDER BY first_index LIMIT 2");
+    if (!select.step()) contradiction(std::nullopt);
+    const int64_t chunk = select.column_int64(0);
+    if (!select.step())
+        throw Error(ErrorCode::invalid_argument, {database_->path(), chunk, {}}, "the last chunk cannot be removed");
+    const int64_t next = select.column_int64(0);
+    select.reset();
+    const int64_t first = existing_chunk(next).first_index + base_;
+    for (const char* table : {"frames", "extra_data"}) {
+        database_->prepare(fmt::format("DELETE FROM {} WHERE frame_index < ?1", table)).bind(1, first).run();
+    }
+    for (const char* table : {"chunks", "sidecars", "hidden_packets"}) {
+        database_->prepare(fmt::format("DELETE FROM {} WHERE chunk = ?1", table)).bind(1, chunk).run();
+    }
+    database_->prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('first_chunk', ?1)")
+        .bind(1, std::to_string(next))
+        .run();
+    update_groups(chunk);
+    forget();
 }
 
 void FrameIndex::use_write_ahead_log(bool on) {
-    // The statements of this connection must be at rest for the switch back.
-    statements_->row.reset();
     if (on) {
         database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = EXTRA;");
         return;

@@ -2,226 +2,267 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
-
-#include <fmt/format.h>
-
-#include "base/error.h"
 
 namespace reelstore {
 
 namespace {
 
-/// A column of the frame table that frames can be looked up by.
-template <typename ValueType>
-class Column {
+/// Guesses from the values at both ends; after that many the interval is halved, which no distribution of values can
+/// make slow.
+constexpr int kGuesses = 4;
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+/// Distance of two values; of integers without overflow.
+uint64_t distance(int64_t a, int64_t b) {
+    return static_cast<uint64_t>(std::max(a, b)) - static_cast<uint64_t>(std::min(a, b));
+}
+double distance(double a, double b) {
+    return std::abs(a - b);
+}
+
+template <typename Value>
+class Search {
 public:
-    using Value = ValueType;
-    static constexpr bool kIsTime = std::is_same_v<Value, double>;
+    using Column = LookupColumn<Value>;
+    using Part = TablePart<Value>;
 
-    explicit Column(const FrameIndex& index) : index_(index) {}
-    const FrameIndex& index() const { return index_; }
+    explicit Search(const Column& column) : column_(column) {}
 
-    static std::optional<std::pair<Value, Value>> range(const ChunkRow& chunk) {
-        if constexpr (kIsTime) {
-            if (!chunk.time_min || !chunk.time_max) return std::nullopt;
-            return std::pair(*chunk.time_min, *chunk.time_max);
-        } else {
-            if (chunk.frame_count == 0) return std::nullopt;
-            return std::pair(chunk.number_min, chunk.number_max);
-        }
+    std::optional<int64_t> find(Value target, Match match) const {
+        const std::optional<Part> whole = column_.whole();
+        if (!whole) return std::nullopt;
+        if (whole->ascending) return find_ascending(*whole, target, match);
+        if (match == Match::exact) return first_with(*whole, target);
+        if (match == Match::previous) return first_with_some(*whole, largest_not_above(*whole, target));
+        if (match == Match::next) return first_with_some(*whole, smallest_not_below(*whole, target));
+        const std::optional<Value> below = largest_not_above(*whole, target);
+        const std::optional<Value> above = smallest_not_below(*whole, target);
+        if (!below || !above) return first_with_some(*whole, below ? below : above);
+        if (distance(*below, target) < distance(*above, target)) return first_with(*whole, *below);
+        if (distance(*above, target) < distance(*below, target)) return first_with(*whole, *above);
+        const std::optional<int64_t> first_below = first_with(*whole, *below);
+        const std::optional<int64_t> first_above = first_with(*whole, *above);
+        if (!first_below || !first_above) return first_below ? first_below : first_above;
+        return std::min(*first_below, *first_above);
     }
 
-    static bool ascending(const ChunkRow& chunk) { return kIsTime ? chunk.times_ascending : chunk.numbers_ascending; }
-
-    Value value(int64_t frame_index) const {
-        const FrameRow row = index_.row(frame_index).value();
-        if constexpr (kIsTime) {
-            return row.time;
-        } else {
-            return row.number;
-        }
+    std::vector<IndexRun> runs(Value low, Value high) const {
+        std::vector<IndexRun> found;
+        const std::optional<Part> whole = column_.whole();
+        if (whole && low <= high) add_runs(*whole, low, high, found);
+        return found;
     }
-
-    /// First frame of the chunk with this value; by scanning the chunk.
-    std::optional<int64_t> scan_for(const ChunkRow& chunk, Value value) const {
-        return first_value<int64_t>("SELECT frame_index", chunk, "=", value, "ORDER BY frame_index LIMIT 1");
-    }
-    /// Largest value of the chunk that is <= limit; by scanning the chunk.
-    std::optional<Value> scan_below(const ChunkRow& chunk, Value limit) const {
-        return first_value<Value>(fmt::format("SELECT MAX({})", kName), chunk, "<=", limit, "");
-    }
-    /// Smallest value of the chunk that is >= limit; by scanning the chunk.
-    std::optional<Value> scan_above(const ChunkRow& chunk, Value limit) const {
-        return first_value<Value>(fmt::format("SELECT MIN({})", kName), chunk, ">=", limit, "");
-    }
-
-    /// True when `a` is strictly nearer to `target` than `b`.
-    static bool nearer(Value a, Value b, Value target) { return distance(a, target) < distance(b, target); }
 
 private:
-    static constexpr const char* kName = kIsTime ? "frame_time" : "frame_number";
+    // ---- where values ascend throughout
 
-    /// Distance of two values; of integers without overflow.
-    static auto distance(Value a, Value b) {
-        if constexpr (kIsTime) {
-            return std::abs(a - b);
+    /// First frame whose value is not below `limit`, with its value; frame_count() if there is none.
+    struct Place {
+        int64_t index;
+        std::optional<Value> value;
+    };
+
+    Place lower_bound(const Part& whole, Value limit) const {
+        if (limit > whole.maximum) return {column_.frame_count(), std::nullopt};
+        Part part = whole;
+        while (part.level > 0) {
+            const std::vector<Part> children = column_.parts(part, limit, Column::kHighest, 1);
+            if (children.empty()) column_.contradiction(-1);
+            part = children.front();
+        }
+        const int64_t index = lower_bound_in(part, limit);
+        if (index == part.end_index()) column_.contradiction(part.place);
+        return {index, column_.value(index)};
+    }
+
+    std::optional<int64_t> find_ascending(const Part& whole, Value target, Match match) const {
+        const Place next = lower_bound(whole, target);
+        // With the neighbour below, the answer is proved whatever the summaries say.
+        std::optional<Value> before;
+        if (next.index > 0 && next.index > column_.first_index()) before = column_.value(next.index - 1);
+        if (before && !(*before < target)) column_.contradiction(-1);
+        if (next.value && *next.value == target) return next.index;
+        if (match == Match::exact) return std::nullopt;
+        const std::optional<int64_t> above = next.value ? std::optional(next.index) : std::nullopt;
+        if (match == Match::next) return above;
+        if (!before) return match == Match::nearest ? above : std::nullopt;
+        if (match == Match::nearest && next.value && distance(*next.value, target) < distance(*before, target))
+            return above;
+        return first_of(whole, next.index - 1, *before);
+    }
+
+    /// The first frame with the value of the frame at `index`.
+    int64_t first_of(const Part& whole, int64_t index, Value value) const {
+        if (index <= column_.first_index() || column_.value(index - 1) < value) return index;
+        const Place first = lower_bound(whole, value);
+        if (!first.value || *first.value != value) column_.contradiction(-1);
+        return first.index;
+    }
+
+    /// First frame of an ascending chunk whose value is not below `limit`; the chunk's end if there is none.
+    int64_t lower_bound_in(const Part& chunk, Value limit) const {
+        int64_t first = chunk.first_index;
+        int64_t last = chunk.end_index();
+        Value low = chunk.minimum;
+        Value high = chunk.maximum;
+        for (int guesses = 0; first < last; ++guesses) {
+            const int64_t middle =
+                guesses < kGuesses ? guess(first, last, low, high, limit) : first + (last - first) / 2;
+            const Value value = column_.value(middle);
+            if (value < limit) {
+                first = middle + 1;
+                low = value;
+            } else {
+                last = middle;
+                high = value;
+            }
+        }
+        return first;
+    }
+
+    /// Where `limit` is if values rise evenly; a frame from first to last-1.
+    static int64_t guess(int64_t first, int64_t last, Value low, Value high, Value limit) {
+        const double span = static_cast<double>(high) - static_cast<double>(low);
+        if (!(span > 0)) return first;
+        const double part = (static_cast<double>(limit) - static_cast<double>(low)) / span;
+        const double steps = part * static_cast<double>(last - first);
+        if (!(steps > 0)) return first;
+        return std::min(last - 1, first + static_cast<int64_t>(std::min(steps, static_cast<double>(last - first))));
+    }
+
+    // ---- in general
+
+    std::optional<int64_t> first_with(const Part& part, Value value) const {
+        if (value < part.minimum || value > part.maximum) return std::nullopt;
+        if (part.level == 0) {
+            if (!part.ascending) return column_.scan_for(part, value);
+            const int64_t found = lower_bound_in(part, value);
+            if (found == part.end_index()) column_.contradiction(part.place);
+            return column_.value(found) == value ? std::optional(found) : std::nullopt;
+        }
+        for (const Part& child : column_.parts(part, value, value, kNoLimit)) {
+            if (const std::optional<int64_t> found = first_with(child, value)) return found;
+        }
+        return std::nullopt;
+    }
+
+    std::optional<int64_t> first_with_some(const Part& whole, const std::optional<Value>& value) const {
+        return value ? first_with(whole, *value) : std::nullopt;
+    }
+
+    std::optional<Value> largest_not_above(const Part& part, Value limit) const {
+        std::optional<Value> best;
+        improve_below(part, limit, best);
+        return best;
+    }
+
+    void improve_below(const Part& part, Value limit, std::optional<Value>& best) const {
+        if (part.minimum > limit || (best && std::min(part.maximum, limit) <= *best)) return;
+        if (part.maximum <= limit) {
+            best = part.maximum;
+        } else if (part.level > 0) {
+            // Parts that lie wholly below answer by themselves, which often spares a look into the others.
+            const std::vector<Part> children = column_.parts(part, Column::kLowest, limit, kNoLimit);
+            for (const Part& child : children) {
+                if (child.maximum <= limit && (!best || child.maximum > *best)) best = child.maximum;
+            }
+            for (const Part& child : children) improve_below(child, limit, best);
         } else {
-            const auto low = static_cast<uint64_t>(std::min(a, b));
-            return static_cast<uint64_t>(std::max(a, b)) - low;
+            std::optional<Value> found;
+            if (part.ascending) {
+                // The first that is above; it is there because the maximum is.
+                const int64_t behind = upper_bound_in(part, limit);
+                if (behind == part.first_index) column_.contradiction(part.place);
+                found = column_.value(behind - 1);
+            } else {
+                found = column_.scan_below(part, limit);
+            }
+            if (found && (!best || *found > *best)) best = found;
         }
     }
 
-    template <typename Result>
-    std::optional<Result> first_value(const std::string& select, const ChunkRow& chunk, const char* comparison,
-                                      Value bound, const char* order) const {
-        Statement statement = index_.database().prepare(
-            fmt::format("{} FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 AND {} {} ?3 {}", select, kName,
-                        comparison, order));
-        statement.bind(1, chunk.first_index).bind(2, chunk.first_index + chunk.frame_count).bind(3, bound);
-        if (!statement.step() || statement.is_null(0)) return std::nullopt;
-        if constexpr (std::is_same_v<Result, double>) {
-            return statement.column_double(0);
+    std::optional<Value> smallest_not_below(const Part& part, Value limit) const {
+        std::optional<Value> best;
+        improve_above(part, limit, best);
+        return best;
+    }
+
+    void improve_above(const Part& part, Value limit, std::optional<Value>& best) const {
+        if (part.maximum < limit || (best && std::max(part.minimum, limit) >= *best)) return;
+        if (part.minimum >= limit) {
+            best = part.minimum;
+        } else if (part.level > 0) {
+            const std::vector<Part> children = column_.parts(part, limit, Column::kHighest, kNoLimit);
+            for (const Part& child : children) {
+                if (child.minimum >= limit && (!best || child.minimum < *best)) best = child.minimum;
+            }
+            for (const Part& child : children) improve_above(child, limit, best);
         } else {
-            return statement.column_int64(0);
+            std::optional<Value> found;
+            if (part.ascending) {
+                const int64_t index = lower_bound_in(part, limit);
+                if (index == part.end_index()) column_.contradiction(part.place);
+                found = column_.value(index);
+            } else {
+                found = column_.scan_above(part, limit);
+            }
+            if (found && (!best || *found < *best)) best = found;
         }
     }
 
-    const FrameIndex& index_;
+    /// First frame of an ascending chunk whose value is above `limit`; the chunk's end if there is none.
+    int64_t upper_bound_in(const Part& chunk, Value limit) const {
+        const Value above = next_value(limit);
+        return above == limit ? chunk.end_index() : lower_bound_in(chunk, above);
+    }
+
+    /// The smallest value that is above; itself where there is none.
+    static Value next_value(Value value) {
+        if constexpr (std::is_same_v<Value, double>) {
+            return std::nextafter(value, std::numeric_limits<double>::infinity());
+        } else {
+            return value == Column::kHighest ? value : value + 1;
+        }
+    }
+
+    void add_runs(const Part& part, Value low, Value high, std::vector<IndexRun>& runs) const {
+        if (part.minimum > high || part.maximum < low) return;
+        if (part.level > 0) {
+            for (const Part& child : column_.parts(part, low, high, kNoLimit)) add_runs(child, low, high, runs);
+            return;
+        }
+        IndexRun run{part.first_index, part.end_index()};
+        if (part.ascending) {
+            if (part.minimum < low) run.first = lower_bound_in(part, low);
+            if (part.maximum > high) run.last = upper_bound_in(part, high);
+        }
+        if (run.first >= run.last) return;
+        if (!runs.empty() && runs.back().last == run.first) {
+            runs.back().last = run.last;
+        } else {
+            runs.push_back(run);
+        }
+    }
+
+    const Column& column_;
 };
-
-/// First frame_index in an ascending chunk whose value is not below `limit`; the chunk's end if there is none.
-template <typename Lookup>
-int64_t lower_bound_in(const Lookup& column, const ChunkRow& chunk, typename Lookup::Value limit) {
-    int64_t first = chunk.first_index;
-    int64_t count = chunk.frame_count;
-    while (count > 0) {
-        const int64_t half = count / 2;
-        if (column.value(first + half) < limit) {
-            first += half + 1;
-            count -= half + 1;
-        } else {
-            count = half;
-        }
-    }
-    return first;
-}
-
-/// First frame_index in an ascending chunk whose value is above `limit`; the chunk's end if there is none.
-template <typename Lookup>
-int64_t upper_bound_in(const Lookup& column, const ChunkRow& chunk, typename Lookup::Value limit) {
-    int64_t first = chunk.first_index;
-    int64_t count = chunk.frame_count;
-    while (count > 0) {
-        const int64_t half = count / 2;
-        if (!(limit < column.value(first + half))) {
-            first += half + 1;
-            count -= half + 1;
-        } else {
-            count = half;
-        }
-    }
-    return first;
-}
-
-/// The value at a place where the chunk's summary promises one.
-template <typename Lookup>
-typename Lookup::Value value_in(const Lookup& column, const ChunkRow& chunk, int64_t frame_index) {
-    if (frame_index < chunk.first_index || frame_index >= chunk.first_index + chunk.frame_count) {
-        throw Error(ErrorCode::corrupt, {column.index().database().path(), chunk.chunk, {}},
-                    "the index contradicts itself; run `store index` to rebuild it");
-    }
-    return column.value(frame_index);
-}
-
-template <typename Lookup>
-std::optional<int64_t> first_with(const Lookup& column, typename Lookup::Value value) {
-    for (const ChunkRow& chunk : column.index().chunks()) {
-        const auto range = Lookup::range(chunk);
-        if (!range || value < range->first || value > range->second) continue;
-        if (!Lookup::ascending(chunk)) {
-            if (const auto found = column.scan_for(chunk, value)) return found;
-            continue;
-        }
-        const int64_t found = lower_bound_in(column, chunk, value);
-        if (found < chunk.first_index + chunk.frame_count && column.value(found) == value) return found;
-    }
-    return std::nullopt;
-}
-
-template <typename Lookup>
-std::optional<typename Lookup::Value> largest_not_above(const Lookup& column, typename Lookup::Value limit) {
-    std::optional<typename Lookup::Value> best;
-    // Chunks wholly below the limit answer from their summary; that often rules out searching the others.
-    for (const ChunkRow& chunk : column.index().chunks()) {
-        const auto range = Lookup::range(chunk);
-        if (range && range->second <= limit && (!best || range->second > *best)) best = range->second;
-    }
-    for (const ChunkRow& chunk : column.index().chunks()) {
-        const auto range = Lookup::range(chunk);
-        if (!range || range->second <= limit || range->first > limit) continue;
-        std::optional<typename Lookup::Value> found;
-        if (Lookup::ascending(chunk)) {
-            found = value_in(column, chunk, upper_bound_in(column, chunk, limit) - 1);
-        } else {
-            found = column.scan_below(chunk, limit);
-        }
-        if (found && (!best || *found > *best)) best = found;
-    }
-    return best;
-}
-
-template <typename Lookup>
-std::optional<typename Lookup::Value> smallest_not_below(const Lookup& column, typename Lookup::Value limit) {
-    std::optional<typename Lookup::Value> best;
-    for (const ChunkRow& chunk : column.index().chunks()) {
-        const auto range = Lookup::range(chunk);
-        if (range && range->first >= limit && (!best || range->first < *best)) best = range->first;
-    }
-    for (const ChunkRow& chunk : column.index().chunks()) {
-        const auto range = Lookup::range(chunk);
-        if (!range || range->first >= limit || range->second < limit) continue;
-        std::optional<typename Lookup::Value> found;
-        if (Lookup::ascending(chunk)) {
-            found = value_in(column, chunk, lower_bound_in(column, chunk, limit));
-        } else {
-            found = column.scan_above(chunk, limit);
-        }
-        if (found && (!best || *found < *best)) best = found;
-    }
-    return best;
-}
-
-template <typename Lookup>
-std::optional<int64_t> first_with_some(const Lookup& column, const std::optional<typename Lookup::Value>& value) {
-    if (!value) return std::nullopt;
-    return first_with(column, *value);
-}
-
-template <typename Lookup>
-std::optional<int64_t> search(const Lookup& column, typename Lookup::Value target, Match match) {
-    if (match == Match::exact) return first_with(column, target);
-    if (match == Match::previous) return first_with_some(column, largest_not_above(column, target));
-    if (match == Match::next) return first_with_some(column, smallest_not_below(column, target));
-    const auto below = largest_not_above(column, target);
-    const auto above = smallest_not_below(column, target);
-    if (!below || !above) return first_with_some(column, below ? below : above);
-    if (Lookup::nearer(*below, *above, target)) return first_with(column, *below);
-    if (Lookup::nearer(*above, *below, target)) return first_with(column, *above);
-    const std::optional<int64_t> first_below = first_with(column, *below);
-    const std::optional<int64_t> first_above = first_with(column, *above);
-    if (!first_below || !first_above) return first_below ? first_below : first_above;
-    return std::min(*first_below, *first_above);
-}
 
 }  // namespace
 
-std::optional<int64_t> search_frames(const FrameIndex& index, int64_t number, Match match) {
-    return search(Column<int64_t>(index), number, match);
+std::optional<int64_t> search_frames(const LookupColumn<int64_t>& column, int64_t target, Match match) {
+    return Search(column).find(target, match);
 }
 
-std::optional<int64_t> search_frames(const FrameIndex& index, double time, Match match) {
-    return search(Column<double>(index), time, match);
+std::optional<int64_t> search_frames(const LookupColumn<double>& column, double target, Match match) {
+    return Search(column).find(target, match);
+}
+
+std::vector<IndexRun> search_runs(const LookupColumn<int64_t>& column, int64_t low, int64_t high) {
+    return Search(column).runs(low, high);
+}
+
+std::vector<IndexRun> search_runs(const LookupColumn<double>& column, double low, double high) {
+    return Search(column).runs(low, high);
 }
 
 }  // namespace reelstore

@@ -93,10 +93,11 @@ struct ExtraDataToRenumber {
     std::filesystem::path path;
     std::vector<Json> records;
     std::vector<std::optional<int64_t>> frames;
+    std::vector<std::optional<int64_t>> numbers;  ///< new ones
 };
 
 /// The extra data of a chunk, before anything is changed. Throws when they cannot be renumbered.
-std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameIndex& frames, const StoreLayout& layout,
+std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameTable& frames, const StoreLayout& layout,
                                                         int64_t chunk) {
     std::vector<ExtraDataToRenumber> files;
     for (const std::filesystem::path& path : layout.extra_data_files(chunk)) {
@@ -104,7 +105,7 @@ std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameIndex& frames
             throw Error(ErrorCode::unsupported, {path.string(), chunk, {}},
                         "extra data in HDF5 cannot be renumbered; nothing was changed");
         }
-        ExtraDataToRenumber file{path, read_extra_data_file(path).records, {}};
+        ExtraDataToRenumber file{path, read_extra_data_file(path).records, {}, {}};
         for (const Json& record : file.records) {
             std::optional<int64_t> frame = frame_of_record(frames, record);
             if (!frame && record.contains(kNumberBefore)) {
@@ -120,12 +121,20 @@ std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameIndex& frames
     return files;
 }
 
-void write_renumbered(ExtraDataToRenumber& file, const std::vector<int64_t>& numbers) {
+void find_numbers(ExtraDataToRenumber& file, const FrameTable& frames,
+                  const std::function<int64_t(const FrameRow&)>& new_number) {
+    for (const std::optional<int64_t>& frame : file.frames) {
+        const std::optional<FrameRow> row = frame ? frames.row(*frame) : std::nullopt;
+        file.numbers.push_back(row ? std::optional(new_number(*row)) : std::nullopt);
+    }
+}
+
+void write_renumbered(ExtraDataToRenumber& file) {
     for (size_t i = 0; i < file.records.size(); ++i) {
-        if (!file.frames[i]) continue;
+        if (!file.numbers[i]) continue;
         Json& record = file.records[i];
         if (!record.contains(kNumberBefore)) record[kNumberBefore] = record["frame_number"];
-        record["frame_number"] = numbers[static_cast<size_t>(*file.frames[i])];
+        record["frame_number"] = *file.numbers[i];
     }
     write_file_atomically(file.path, Json(file.records).dump());
 }
@@ -154,12 +163,11 @@ IndexResult build_index(const std::filesystem::path& store, const StoreLock&, co
         Transaction transaction(index->database());
         const FillResult filled =
             fill_index(*index, layout, metadata, result.warnings, {true, earlier.get(), progress});
-        std::vector<ExtraRecord> records = read_extra_data_files(*index, layout, result.warnings);
-        if (earlier) {
-            for (ExtraRecord& record : extra_data_only_in(*earlier, *index, layout))
-                records.push_back(std::move(record));
-        }
-        for (const ExtraRecord& record : records) index->add_extra_data(record.frame_index, record.data.dump());
+        const auto add_record = [&](const ExtraRecord& record) {
+            index->add_extra_data(record.frame_index, record.data.dump());
+        };
+        visit_extra_data_files(*index, layout, result.warnings, add_record);
+        if (earlier) visit_extra_data_only_in(*earlier, *index, layout, add_record);
         std::set<int64_t> known_synthetic;
         if (earlier) {
             for (const EventRow& event : events_of(*earlier, *index)) {
@@ -168,16 +176,16 @@ IndexResult build_index(const std::filesystem::path& store, const StoreLock&, co
             }
         }
         for (const int64_t number : filled.synthetic) {
-            const ChunkRow& chunk = *index->find_chunk(number);
+            const ChunkRow chunk = index->find_chunk(number).value();
             if (!known_synthetic.contains(number))
-                index->add_event(synthetic_event(number, chunk.frame_count, chunk.first_index + chunk.frame_count));
+                index->add_event(synthetic_event(number, chunk.frame_count, chunk.end_index()));
         }
         index->set_closed(filled.chunks_unfinished == 0);
         result.chunks_left_out = filled.chunks_left_out;
         result.chunks_without_media = filled.chunks_without_media;
         transaction.commit();
         result.frame_count = index->frame_count();
-        result.chunk_count = static_cast<int64_t>(index->chunks().size());
+        result.chunk_count = index->chunk_count();
     }
     clear_logs(path, result.warnings);
     // Replaces the old index in one step: there is no moment without one.
@@ -195,59 +203,71 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
 
     // Everything is read before the first file is changed, so that a store that cannot be renumbered stays as it is.
     RenumberResult result;
-    const auto frames = FrameIndex::create_in_memory(folder, metadata.uuid);
-    {
-        std::vector<std::string> warnings;
-        Transaction transaction(frames->database());
-        if (fill_index(*frames, layout, metadata, warnings).chunks_left_out > 0) {
-            throw Error(ErrorCode::corrupt, fmt::format("{}; nothing was changed", warnings.back()));
-        }
-        transaction.commit();
-    }
-    if (index && index->frame_count() != frames->frame_count()) {
+    std::vector<std::string> warnings;
+    const OpenedSidecars sidecars = open_sidecars(layout, warnings);
+    const FrameTable& frames = *sidecars.table;
+    if (sidecars.result.chunks_left_out > 0)
+        throw Error(ErrorCode::corrupt, fmt::format("{}; nothing was changed", warnings.back()));
+    if (index && index->frame_count() != frames.frame_count()) {
         throw Error(ErrorCode::unsupported, {folder.string(), {}, {}},
                     fmt::format("{} frames are in the index, {} in finished chunks: a store with an unfinished or "
                                 "missing chunk cannot be renumbered",
-                                index->frame_count(), frames->frame_count()));
+                                index->frame_count(), frames.frame_count()));
     }
-    std::vector<int64_t> numbers;
-    frames->visit_rows(0, frames->frame_count(), [&](const FrameRow& row) {
-        numbers.push_back(row.number);
+    int64_t zeros = 0;
+    frames.visit_rows(0, frames.frame_count(), [&](const FrameRow& row) {
+        if (row.number == 0 && zeros++ == 0) result.zero_index = row.index;
         return true;
     });
-    std::vector<ExtraDataToRenumber> extra_data;
-    for (const ChunkRow& chunk : frames->chunks()) {
-        for (ExtraDataToRenumber& file : extra_data_to_renumber(*frames, layout, chunk.chunk))
-            extra_data.push_back(std::move(file));
-    }
-    const auto zeros = std::count(numbers.begin(), numbers.end(), 0);
     if (zeros != 1) {
         throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
                     fmt::format("{} frames have the number 0; there must be exactly one", zeros));
     }
-    result.zero_index = std::find(numbers.begin(), numbers.end(), 0) - numbers.begin();
-    for (int64_t i = 0; i < result.zero_index; ++i) {
-        int64_t& number = numbers[static_cast<size_t>(i)];
-        if (number != i - result.zero_index) ++result.frames_changed;
-        number = i - result.zero_index;
-    }
+    const auto new_number = [&](const FrameRow& row) {
+        return row.index < result.zero_index ? row.index - result.zero_index : row.number;
+    };
+    frames.visit_rows(0, result.zero_index, [&](const FrameRow& row) {
+        if (row.number != new_number(row)) ++result.frames_changed;
+        return true;
+    });
+    std::vector<ExtraDataToRenumber> extra_data;
+    frames.visit_chunks([&](const ChunkRow& chunk) {
+        for (ExtraDataToRenumber& file : extra_data_to_renumber(frames, layout, chunk.chunk))
+            extra_data.push_back(std::move(file));
+        return true;
+    });
+    for (ExtraDataToRenumber& file : extra_data) find_numbers(file, frames, new_number);
+    // The table reads the sidecars that are about to be changed.
+    std::vector<ChunkRow> chunks;
+    frames.visit_chunks([&](const ChunkRow& chunk) {
+        // Nothing changes behind the zero.
+        if (chunk.first_index < result.zero_index) chunks.push_back(chunk);
+        return true;
+    });
     if (index) {
         Transaction transaction(index->database());
-        index->renumber(std::span(numbers).first(static_cast<size_t>(result.zero_index)));
+        index->renumber_before(result.zero_index);
         transaction.commit();
     }
-    for (ExtraDataToRenumber& file : extra_data) write_renumbered(file, numbers);
+    for (ExtraDataToRenumber& file : extra_data) write_renumbered(file);
     int64_t done = 0;
-    for (const ChunkRow& chunk : frames->chunks()) {
-        if (progress) progress(done++, static_cast<int64_t>(frames->chunks().size()));
-        if (chunk.first_index >= result.zero_index) continue;  // nothing changes behind the zero
-        const auto begin = numbers.begin() + chunk.first_index;
+    for (const ChunkRow& chunk : chunks) {
+        if (progress) progress(done++, static_cast<int64_t>(chunks.size()));
         ChunkSidecar sidecar = *read_chunk_sidecar(layout, chunk.chunk);
-        const std::vector<int64_t> renumbered(begin, begin + chunk.frame_count);
-        if (renumbered == sidecar.numbers) continue;
-        if (sidecar.numbers_before_renumbering.empty()) sidecar.numbers_before_renumbering = sidecar.numbers;
-        sidecar.numbers = renumbered;
-        write_renumbered_sidecar(layout, chunk.chunk, sidecar);
+        std::vector<int64_t> renumbered = sidecar.numbers;
+        for (int64_t position = 0; position < chunk.frame_count; ++position) {
+            const int64_t place = chunk.first_index + position;
+            if (place < result.zero_index) renumbered[static_cast<size_t>(position)] = place - result.zero_index;
+        }
+        if (renumbered != sidecar.numbers) {
+            if (sidecar.numbers_before_renumbering.empty()) sidecar.numbers_before_renumbering = sidecar.numbers;
+            sidecar.numbers = std::move(renumbered);
+            write_renumbered_sidecar(layout, chunk.chunk, sidecar);
+        }
+        if (!index) continue;
+        Transaction transaction(index->database());
+        record_complete_chunk(*index, layout, chunk.chunk);
+        transaction.commit();
     }
     if (progress) progress(done, done);
     return result;

@@ -11,6 +11,7 @@
 
 #include "base/frame_source.h"
 #include "store/frame_row.h"
+#include "store/frame_search.h"
 
 namespace reelstore {
 
@@ -44,6 +45,12 @@ public:
     virtual std::optional<std::pair<int64_t, int64_t>> number_range() const = 0;
     /// Earliest and latest time; nothing when no frame has one.
     virtual std::optional<std::pair<double, double>> time_range() const = 0;
+    /// Whether no number is smaller than the one before it, over the whole recording.
+    virtual bool numbers_ascend() const = 0;
+    /// Runs of frames, in order, outside which no number n has low <= n <= high; times likewise. Where numbers (times)
+    /// ascend these are exactly the frames that have one, and nothing else is read to find them.
+    virtual std::vector<IndexRun> runs_of_numbers(int64_t low, int64_t high) const = 0;
+    virtual std::vector<IndexRun> runs_of_times(double low, double high) const = 0;
     /// Number and time from row(); Throws Error(invalid_argument) when there is no such frame.
     FrameStamp stamp(int64_t index) override;
 

@@ -129,7 +129,7 @@ private:
     // ---- a store whose index can be read
 
     void plan_indexed() {
-        for (const ChunkRow& chunk : index_->chunks()) {
+        index_->visit_chunks([&](const ChunkRow& chunk) {
             if (sidecar_knows_more(chunk)) {
                 stale_ = true;
             } else if (!chunk.closed) {
@@ -137,7 +137,8 @@ private:
             } else if (chunk.frame_count > 0) {
                 plan_closed(chunk);
             }
-        }
+            return true;
+        });
         std::vector<int64_t> uncommitted;
         // In a store that was closed, what nobody knows is not the end of a recording.
         if (!index_->closed()) uncommitted = uncommitted_chunks(*index_, layout_);
@@ -203,7 +204,7 @@ private:
         const FileKind kind = file_system().status(media).kind;
         if (kind == FileKind::missing) {
             problem(media, chunk.chunk, fmt::format("the media of {} are missing", frames_text(chunk.frame_count)));
-        } else if (layout_.kind() == ChunkKind::file && chunk.stream) {
+        } else if (layout_.kind() == ChunkKind::file && chunk.has_stream) {
             plan_damaged_media(chunk, media);
         }
         plan_sidecar(chunk);
@@ -387,9 +388,10 @@ private:
                 hints_->like = Demuxer(*options_.like).stream();
             } else {
                 if (index_) {
-                    for (const ChunkRow& chunk : index_->chunks()) {
-                        if (chunk.stream) hints_->like = chunk.stream;
-                    }
+                    index_->visit_chunks([&](const ChunkRow& chunk) {
+                        if (chunk.has_stream && !hints_->like) hints_->like = index_->stream(chunk.chunk);
+                        return !hints_->like;
+                    });
                 }
                 if (!hints_->like) hints_->like = sibling_stream(layout_);
             }
@@ -471,9 +473,7 @@ private:
     /// next repair look at a closed store no further.
     bool nothing_to_finish() const {
         if (!options_.only.empty() && !options_.only.contains(RepairKind::finish)) return false;
-        const auto closed = [](const ChunkRow& chunk) { return chunk.closed; };
-        return std::all_of(index_->chunks().begin(), index_->chunks().end(), closed) &&
-               uncommitted_chunks(*index_, layout_).empty() &&
+        return index_->open_chunks().empty() && uncommitted_chunks(*index_, layout_).empty() &&
                !lacks_complete_chunks(*index_, layout_, layout_.chunks());
     }
 

@@ -279,7 +279,7 @@ std::vector<std::string> salvage_chunk(const StoreLayout& layout, const StoreMet
     if (layout.kind() == ChunkKind::file && !found.media_complete) {
         const fs::path temporary = with_suffix(media, ".tmp");
         if (is_file(temporary)) file_system().remove(temporary);
-        remux(*file_system().open(media, OpenMode::read), found.table, temporary, metadata.extension);
+        remux(media, found.table, temporary, metadata.extension);
         note(fmt::format("the file as it was is kept as {}", keep_copy(media).filename().string()));
         file_system().rename(temporary, media);
         file_system().sync_folder(layout.folder());

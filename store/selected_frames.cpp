@@ -14,13 +14,26 @@ SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last
                                std::function<bool(const FrameRow&)> wanted)
     : recording_(recording),
       info_(recording.info()),
+      runs_({{first, std::min(last, recording.frame_count())}}),
       next_row_(first),
-      last_(std::min(last, recording.frame_count())),
       step_(std::min(step, kLongestStep)),
       wanted_(std::move(wanted)),
       frames_(recording, [this] { return next_index(); }, {.threads = recording.threads()}) {
     info_.frame_count.reset();
-    if (!wanted_) info_.frame_count = last_ > first ? (last_ - first + step_ - 1) / step_ : 0;
+    const int64_t end = runs_.front().last;
+    if (!wanted_) info_.frame_count = end > first ? (end - first + step_ - 1) / step_ : 0;
+}
+
+SelectedFrames::SelectedFrames(Recording& recording, std::vector<IndexRun> runs,
+                               std::function<bool(const FrameRow&)> wanted)
+    : recording_(recording),
+      info_(recording.info()),
+      runs_(std::move(runs)),
+      next_row_(runs_.empty() ? 0 : runs_.front().first),
+      step_(1),
+      wanted_(std::move(wanted)),
+      frames_(recording, [this] { return next_index(); }, {.threads = recording.threads()}) {
+    info_.frame_count.reset();
 }
 
 std::optional<Frame> SelectedFrames::next() {
@@ -36,8 +49,12 @@ std::vector<Json> SelectedFrames::extra_data() {
 
 std::optional<int64_t> SelectedFrames::next_index() {
     while (place_ == block_.size()) {
-        if (next_row_ >= last_) return std::nullopt;
-        read_block();
+        if (run_ == runs_.size()) return std::nullopt;
+        if (next_row_ < runs_[run_].last) {
+            read_block();
+        } else if (++run_ < runs_.size()) {
+            next_row_ = runs_[run_].first;
+        }
     }
     return block_[place_++];
 }
@@ -45,7 +62,7 @@ std::optional<int64_t> SelectedFrames::next_index() {
 void SelectedFrames::read_block() {
     block_.clear();
     place_ = 0;
-    const int64_t end = std::min(last_, next_row_ + kBlockRows * step_);
+    const int64_t end = std::min(runs_[run_].last, next_row_ + kBlockRows * step_);
     if (!wanted_) {
         for (; next_row_ < end; next_row_ += step_) block_.push_back(next_row_);
         return;

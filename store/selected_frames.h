@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "base/parallel_reader.h"
 #include "store/recording.h"
@@ -16,6 +17,8 @@ public:
     /// Frames first, first+step, ... below last, of those the ones for which `wanted` is true (all when it is empty).
     SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
                    std::function<bool(const FrameRow&)> wanted = {});
+    /// Of the frames of these runs, in order and apart from each other, the ones for which `wanted` is true.
+    SelectedFrames(Recording& recording, std::vector<IndexRun> runs, std::function<bool(const FrameRow&)> wanted);
     SelectedFrames(const SelectedFrames&) = delete;
     SelectedFrames& operator=(const SelectedFrames&) = delete;
 
@@ -31,8 +34,9 @@ private:
 
     Recording& recording_;
     SourceInfo info_;
+    std::vector<IndexRun> runs_;
+    size_t run_ = 0;
     int64_t next_row_;
-    int64_t last_;
     int64_t step_;
     std::function<bool(const FrameRow&)> wanted_;
     std::vector<int64_t> block_;

@@ -1,10 +1,11 @@
 #include "store/store_contents.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <map>
-#include <set>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "store/extra_data_file.h"
+#include "store/loaded_table.h"
 
 namespace reelstore {
 
@@ -73,7 +75,7 @@ void copy_chunk(const FrameIndex& from, const ChunkRow& chunk, FrameIndex& to) {
     });
     const std::shared_ptr<const PacketTable> table = from.packet_table(chunk.chunk);
     to.add_chunk(chunk.chunk, chunk.closed);
-    if (table) to.set_stream(table->stream);
+    record_stream(to, table.get(), rows.numbers.size());
     std::vector<NewFrame> frames = new_frames(rows, table.get());
     if (!table) take_over_files(from, chunk, frames);
     to.add_frames(frames);
@@ -95,7 +97,13 @@ std::unique_ptr<FrameIndex> open_index_to_read(const std::filesystem::path& fold
 }
 
 bool recordable(const PacketTable& table, size_t frames) {
-    return table.contiguous && table.packets.size() == frames && table.display_order.size() == frames;
+    return table.contiguous && table.display_order.size() == frames;
+}
+
+void record_stream(FrameIndex& index, const PacketTable* table, size_t frames) {
+    if (!table || !recordable(*table, frames)) return;
+    index.set_stream(table->stream);
+    index.add_hidden_packets(*table);
 }
 
 std::vector<NewFrame> new_frames(const ChunkSidecar& sidecar, const PacketTable* table) {
@@ -116,9 +124,9 @@ std::vector<NewFrame> new_frames(const ChunkSidecar& sidecar, const PacketTable*
     return frames;
 }
 
-ChunkSidecar sidecar_of(const FrameIndex& index, int64_t chunk) {
-    const ChunkRow* row = index.find_chunk(chunk);
-    if (!row) throw Error(ErrorCode::not_found, {index.database().path(), chunk, {}}, "the index has no such chunk");
+ChunkSidecar sidecar_of(const FrameTable& index, int64_t chunk) {
+    const std::optional<ChunkRow> row = index.find_chunk(chunk);
+    if (!row) throw Error(ErrorCode::not_found, {{}, chunk, {}}, "the index has no such chunk");
     ChunkSidecar sidecar;
     index.visit_rows(row->first_index, row->first_index + row->frame_count, [&](const FrameRow& frame) {
         sidecar.numbers.push_back(frame.number);
@@ -128,16 +136,9 @@ ChunkSidecar sidecar_of(const FrameIndex& index, int64_t chunk) {
     return sidecar;
 }
 
-std::string extra_data_text(const ChunkSidecar& frames, int64_t first_index, std::span<const ExtraDataRow> records) {
-    ExtraDataText text;
-    for (const ExtraDataRow& record : records) {
-        const auto position = static_cast<size_t>(record.frame_index - first_index);
-        Json data = Json::parse(record.data, nullptr, false);
-        // What a damaged index holds for a record is nobody's data.
-        if (!data.is_object() || position >= frames.numbers.size()) continue;
-        text.add(data, frames.times[position], frames.numbers[position], record.frame_index);
-    }
-    return text.empty() ? std::string() : text.finish();
+void record_complete_chunk(FrameIndex& index, const StoreLayout& layout, int64_t chunk) {
+    if (const std::optional<SidecarMark> mark = read_sidecar_mark(layout, chunk)) index.set_sidecar_mark(chunk, *mark);
+    index.close_chunk(chunk);
 }
 
 void write_extra_data_file(const FrameIndex& index, const StoreLayout& layout, int64_t chunk) {
@@ -148,7 +149,8 @@ void write_extra_data_file(const FrameIndex& index, const StoreLayout& layout, i
         const auto position = static_cast<size_t>(row.frame_index - first);
         const Json data = Json::parse(row.data, nullptr, false);
         // What a damaged index holds for a record is nobody's data.
-        if (data.is_object()) text.add(data, frames.times[position], frames.numbers[position], row.frame_index);
+        if (!data.is_object()) return true;
+        text.add(data, frames.times[position], frames.numbers[position], row.frame_index + index.removed_frames());
         return true;
     });
     if (!text.empty()) write_file_atomically(layout.extra_data(chunk), text.finish());
@@ -172,7 +174,8 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
         std::string problem;
         const std::optional<ChunkSidecar> sidecar = readable_sidecar(layout, chunk.number, problem);
         if (!sidecar) {
-            const ChunkRow* known = options.earlier ? options.earlier->find_chunk(chunk.number) : nullptr;
+            const std::optional<ChunkRow> known =
+                options.earlier ? options.earlier->find_chunk(chunk.number) : std::nullopt;
             if (known && known->frame_count > 0) {
                 copy_chunk(*options.earlier, *known, index);
                 ++result.chunks_unfinished;
@@ -201,11 +204,14 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
             if (table && known) table = known.get();
         }
         index.add_chunk(chunk.number, true);
-        if (table && recordable(*table, sidecar->numbers.size())) index.set_stream(table->stream);
+        record_stream(index, table, sidecar->numbers.size());
         std::vector<NewFrame> frames = new_frames(*sidecar, table);
-        const ChunkRow* earlier = options.earlier ? options.earlier->find_chunk(chunk.number) : nullptr;
+        const std::optional<ChunkRow> earlier =
+            options.earlier ? options.earlier->find_chunk(chunk.number) : std::nullopt;
         if (earlier && layout.kind() == ChunkKind::folder) take_over_files(*options.earlier, *earlier, frames);
         index.add_frames(frames);
+        if (const std::optional<SidecarMark> mark = read_sidecar_mark(layout, chunk.number))
+            index.set_sidecar_mark(chunk.number, *mark);
         if (sidecar->synthetic) result.synthetic.push_back(chunk.number);
     }
     if (progress) progress(static_cast<int64_t>(chunks.size()), static_cast<int64_t>(chunks.size()));
@@ -236,13 +242,14 @@ bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
     if (index.closed()) return false;
     std::map<int64_t, int64_t> unfinished;
     std::set<int64_t> complete;
-    for (const ChunkRow& row : index.chunks()) {
+    index.visit_chunks([&](const ChunkRow& row) {
         if (row.closed) {
             complete.insert(row.chunk);
         } else {
             unfinished[row.chunk] = row.frame_count;
         }
-    }
+        return true;
+    });
     return std::any_of(on_disk.begin(), on_disk.end(), [&](const StoreLayout::Chunk& chunk) {
         if (!chunk.has_sidecar || complete.contains(chunk.number)) return false;
         std::string problem;
@@ -251,22 +258,30 @@ bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
     });
 }
 
-std::optional<int64_t> frame_of_record(const FrameIndex& index, const Json& record) {
+std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& record) {
     const std::optional<int64_t> number = whole_number(record, "frame_number");
+    std::optional<double> time;
+    if (const auto value = record.find("frame_time"); value != record.end() && value->is_number())
+        time = value->get<double>();
+    if (time && !std::isfinite(*time)) time.reset();
     if (const std::optional<int64_t> own_index = whole_number(record, "frame_index")) {
         const std::optional<FrameRow> row = index.row(*own_index);
-        if (row && (!number || row->number == *number)) return row->index;
+        if (row && (!number || (row->number == *number && (!time || row->time == *time)))) return row->index;
     }
-    // Older writers gave no index, and one is off where a chunk is missing: then the number decides.
+    // Older writers gave no index, and one is off where a chunk is missing: then the number decides, and where numbers
+    // repeat, the time.
     if (!number) return std::nullopt;
+    if (time) {
+        const std::optional<FrameRow> row = index.find_time(*time, Match::exact);
+        if (row && row->number == *number) return row->index;
+    }
     const std::optional<FrameRow> row = index.find_number(*number, Match::exact);
     return row ? std::optional(row->index) : std::nullopt;
 }
 
-std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const StoreLayout& layout,
-                                               std::vector<std::string>& warnings) {
-    std::vector<ExtraRecord> records;
-    for (const ChunkRow& chunk : index.chunks()) {
+void visit_extra_data_files(const FrameTable& index, const StoreLayout& layout, std::vector<std::string>& warnings,
+                            const std::function<void(ExtraRecord)>& visit) {
+    index.visit_chunks([&](const ChunkRow& chunk) {
         for (const std::filesystem::path& path : layout.extra_data_files(chunk.chunk)) {
             ExtraDataFile file;
             try {
@@ -285,7 +300,7 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
                     continue;
                 }
                 for (const char* key : {"frame_index", "frame_number", "frame_time"}) data.erase(key);
-                records.push_back({*frame, std::move(data)});
+                visit({*frame, std::move(data)});
             }
             if (homeless > 0) {
                 warnings.push_back(
@@ -293,7 +308,14 @@ std::vector<ExtraRecord> read_extra_data_files(const FrameIndex& index, const St
                                 path.string(), chunk.chunk, homeless));
             }
         }
-    }
+        return true;
+    });
+}
+
+std::vector<ExtraRecord> read_extra_data_files(const FrameTable& index, const StoreLayout& layout,
+                                               std::vector<std::string>& warnings) {
+    std::vector<ExtraRecord> records;
+    visit_extra_data_files(index, layout, warnings, [&](ExtraRecord record) { records.push_back(std::move(record)); });
     std::stable_sort(records.begin(), records.end(),
                      [](const ExtraRecord& a, const ExtraRecord& b) { return a.frame_index < b.frame_index; });
     return records;
@@ -311,14 +333,14 @@ std::optional<int64_t> synthetic_chunk_of(const EventRow& event) {
     return whole_number(data, "chunk");
 }
 
-std::vector<EventRow> events_of(const FrameIndex& earlier, const FrameIndex& index) {
+std::vector<EventRow> events_of(const FrameIndex& earlier, const FrameTable& index) {
     std::vector<EventRow> events;
     earlier.visit_events([&](EventRow event) {
         if (event.frame_index) {
             // It may stand behind the last frame of all, where no row is.
             const int64_t before = std::max<int64_t>(0, *event.frame_index - 1);
             const std::optional<FrameRow> row = earlier.row(before);
-            const ChunkRow* chunk = row ? index.find_chunk(row->chunk) : nullptr;
+            const std::optional<ChunkRow> chunk = row ? index.find_chunk(row->chunk) : std::nullopt;
             event.frame_index =
                 chunk ? std::optional(chunk->first_index + row->position + *event.frame_index - before) : std::nullopt;
         }
@@ -328,22 +350,200 @@ std::vector<EventRow> events_of(const FrameIndex& earlier, const FrameIndex& ind
     return events;
 }
 
-std::vector<ExtraRecord> extra_data_only_in(const FrameIndex& earlier, const FrameIndex& index,
-                                            const StoreLayout& layout) {
-    std::vector<ExtraRecord> records;
-    for (const ChunkRow& chunk : index.chunks()) {
-        const ChunkRow* known = earlier.find_chunk(chunk.chunk);
-        if (!known || !layout.extra_data_files(chunk.chunk).empty()) continue;
+void visit_extra_data_only_in(const FrameIndex& earlier, const FrameTable& index, const StoreLayout& layout,
+                              const std::function<void(ExtraRecord)>& visit) {
+    index.visit_chunks([&](const ChunkRow& chunk) {
+        const std::optional<ChunkRow> known = earlier.find_chunk(chunk.chunk);
+        if (!known || !layout.extra_data_files(chunk.chunk).empty()) return true;
         earlier.visit_extra_data(known->first_index, known->first_index + known->frame_count,
                                  [&](const ExtraDataRow& row) {
                                      Json data = Json::parse(row.data, nullptr, false);
                                      const int64_t position = row.frame_index - known->first_index;
                                      if (data.is_object() && position < chunk.frame_count)
-                                         records.push_back({chunk.first_index + position, std::move(data)});
+                                         visit({chunk.first_index + position, std::move(data)});
                                      return true;
                                  });
+        return true;
+    });
+}
+
+namespace {
+
+/// A table from sidecars, some of whose chunks are those of an index.
+class SidecarTable : public LoadedTable {
+public:
+    SidecarTable(const StoreLayout& layout, std::vector<ChunkRow> chunks, std::shared_ptr<const FrameIndex> earlier,
+                 std::set<int64_t> from_index)
+        : LoadedTable(layout.folder().string(), std::move(chunks),
+                      [layout, earlier, from_index](const ChunkRow& chunk) {
+                          if (from_index.contains(chunk.chunk)) return sidecar_of(*earlier, chunk.chunk);
+                          std::optional<ChunkSidecar> sidecar = read_chunk_sidecar(layout, chunk.chunk);
+                          return sidecar ? std::move(*sidecar) : ChunkSidecar();
+                      }),
+          earlier_(std::move(earlier)),
+          from_index_(std::move(from_index)) {}
+
+    std::shared_ptr<const PacketTable> packet_table(int64_t chunk, std::optional<int64_t> position) const override {
+        return from_index_.contains(chunk) ? earlier_->packet_table(chunk, position) : nullptr;
     }
-    return records;
+
+    std::optional<uint32_t> checksum(int64_t index) const override {
+        const std::optional<ChunkRow> chunk = chunk_at(index);
+        if (!chunk || !from_index_.contains(chunk->chunk)) return std::nullopt;
+        return earlier_->checksum(earlier_->find_chunk(chunk->chunk).value().first_index + index - chunk->first_index);
+    }
+
+    void visit_events(const std::function<bool(const EventRow&)>& visit) const override {
+        if (!earlier_) return;
+        for (const EventRow& event : events_of(*earlier_, *this)) {
+            if (!visit(event)) return;
+        }
+    }
+    int64_t event_count() const override { return earlier_ ? earlier_->event_count() : 0; }
+
+private:
+    std::shared_ptr<const FrameIndex> earlier_;
+    std::set<int64_t> from_index_;
+};
+
+/// What a sidecar says of its chunk; nothing, with the reason, when it cannot be read.
+struct ReadSidecar {
+    std::optional<ChunkRow> summary;
+    bool synthetic = false;
+    std::string problem;
+};
+
+/// Those of many chunks, on all cores.
+std::vector<ReadSidecar> read_summaries(const StoreLayout& layout, const std::vector<int64_t>& chunks) {
+    constexpr unsigned kMostThreads = 8;
+    std::vector<ReadSidecar> found(chunks.size());
+    std::atomic<size_t> next = 0;
+    const auto work = [&] {
+        for (size_t place = next++; place < chunks.size(); place = next++) {
+            const auto sidecar = readable_sidecar(layout, chunks[place], found[place].problem);
+            if (!sidecar) continue;
+            found[place].summary = summary_of(chunks[place], *sidecar);
+            found[place].synthetic = sidecar->synthetic;
+        }
+    };
+    std::vector<std::jthread> threads;
+    const size_t wanted = std::min<size_t>({chunks.size(), std::thread::hardware_concurrency(), kMostThreads});
+    while (threads.size() + 1 < wanted) threads.emplace_back(work);
+    work();
+    return found;
+}
+
+/// How much later than the index its folder may have been changed by the writer that closed it, in seconds.
+constexpr double kClosingSeconds = 2;
+/// Chunks whose sidecars are looked at before all are.
+constexpr int64_t kSampledChunks = 8;
+
+bool sidecar_has_changed(const FrameIndex& index, const StoreLayout& layout, int64_t chunk) {
+    const std::optional<SidecarMark> mark = index.sidecar_mark(chunk);
+    if (!mark) return false;
+    const std::optional<SidecarMark> now = read_sidecar_mark(layout, chunk);
+    // A sidecar that is lost takes nothing from the index.
+    return now && now != mark;
+}
+
+bool is_gone(const StoreLayout& layout, int64_t chunk) {
+    return file_system().status(layout.media(chunk)).kind == FileKind::missing && !read_sidecar_mark(layout, chunk);
+}
+
+/// A look that costs the same however large the store is.
+bool looks_changed(const FrameIndex& index, const StoreLayout& layout) {
+    const std::filesystem::path path = StoreLayout::index(layout.folder());
+    if (file_system().status(layout.folder()).modified > file_system().status(path).modified + kClosingSeconds)
+        return true;
+    const int64_t frames = index.frame_count();
+    for (int64_t sample = 0; sample < kSampledChunks && frames > 0; ++sample) {
+        const int64_t place = sample * (frames - 1) / (kSampledChunks - 1);
+        const int64_t chunk = index.chunk_at(place).value().chunk;
+        if (sidecar_has_changed(index, layout, chunk) || is_gone(layout, chunk)) return true;
+    }
+    const std::optional<ChunkRow> last = index.last_chunk();
+    return read_sidecar_mark(layout, last ? last->chunk + 1 : 0).has_value();
+}
+
+}  // namespace
+
+OpenedSidecars open_sidecars(const StoreLayout& layout, std::vector<std::string>& warnings,
+                             std::shared_ptr<const FrameIndex> earlier, const std::set<int64_t>& trusted) {
+    FillResult result;
+    std::vector<StoreLayout::Chunk> on_disk = layout.chunks();
+    std::set<int64_t> missing = trusted;
+    for (const StoreLayout::Chunk& chunk : on_disk) missing.erase(chunk.number);
+    for (const int64_t chunk : missing) on_disk.push_back({chunk, false, false});
+    std::sort(on_disk.begin(), on_disk.end(),
+              [](const StoreLayout::Chunk& a, const StoreLayout::Chunk& b) { return a.number < b.number; });
+    const int64_t first_kept = earlier ? earlier->first_kept_chunk() : 0;
+    std::vector<int64_t> to_read;
+    for (const StoreLayout::Chunk& chunk : on_disk) {
+        if (chunk.number >= first_kept && !trusted.contains(chunk.number)) to_read.push_back(chunk.number);
+    }
+    const std::vector<ReadSidecar> read = read_summaries(layout, to_read);
+    std::vector<ChunkRow> chunks;
+    std::set<int64_t> from_index;
+    size_t next = 0;
+    for (const StoreLayout::Chunk& chunk : on_disk) {
+        if (chunk.number < first_kept) continue;
+        const bool is_trusted = trusted.contains(chunk.number);
+        const ReadSidecar* sidecar = is_trusted ? nullptr : &read[next++];
+        std::optional<ChunkRow> row = sidecar ? sidecar->summary : std::nullopt;
+        if (!row && earlier) {
+            row = earlier->find_chunk(chunk.number);
+            if (row && row->frame_count == 0) row.reset();
+            if (row) from_index.insert(chunk.number);
+            if (row && sidecar) {
+                ++result.chunks_unfinished;
+                warnings.push_back(fmt::format("{}; its {} frames are taken from the earlier index", sidecar->problem,
+                                               row->frame_count));
+            }
+        }
+        if (!row) {
+            ++result.chunks_left_out;
+            if (sidecar) warnings.push_back(fmt::format("{}; its frames are left out", sidecar->problem));
+            continue;
+        }
+        if (row->frame_count == 0) continue;
+        if (!chunk.has_media) {
+            ++result.chunks_without_media;
+            warnings.push_back(fmt::format("{}: chunk {}: the file is missing; its {} frames cannot be read",
+                                           layout.media(chunk.number).string(), chunk.number, row->frame_count));
+        }
+        if (sidecar && sidecar->synthetic) result.synthetic.push_back(chunk.number);
+        chunks.push_back(*row);
+    }
+    auto table = std::make_unique<SidecarTable>(layout, std::move(chunks), std::move(earlier), std::move(from_index));
+    return {std::move(table), std::move(result)};
+}
+
+std::optional<ChunkChanges> find_changes(const FrameIndex& index, const StoreLayout& layout) {
+    if (!looks_changed(index, layout)) return std::nullopt;
+    const std::vector<StoreLayout::Chunk> on_disk = layout.chunks();
+    std::map<int64_t, const StoreLayout::Chunk*> by_number;
+    const int64_t first_kept = index.first_kept_chunk();
+    for (const StoreLayout::Chunk& chunk : on_disk) {
+        if (chunk.number >= first_kept) by_number.emplace(chunk.number, &chunk);
+    }
+    ChunkChanges found;
+    index.visit_chunks([&](const ChunkRow& chunk) {
+        if (by_number.erase(chunk.chunk) == 0 && chunk.frame_count > 0) found.missing.push_back(chunk.chunk);
+        if (sidecar_has_changed(index, layout, chunk.chunk)) {
+            found.changed.push_back(chunk.chunk);
+        } else {
+            found.unchanged.insert(chunk.chunk);
+        }
+        return true;
+    });
+    for (const auto& [number, chunk] : by_number) {
+        // imgstore keeps a first chunk even in a store without frames.
+        std::string problem;
+        const auto sidecar = chunk->has_sidecar ? readable_sidecar(layout, number, problem) : std::nullopt;
+        if (sidecar && !sidecar->numbers.empty()) found.added.push_back(number);
+    }
+    if (!found.stale() && found.missing.empty()) return std::nullopt;
+    return found;
 }
 
 }  // namespace reelstore

@@ -1,6 +1,7 @@
 #include "store/store_reader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <deque>
@@ -8,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -109,18 +111,21 @@ struct StoreReader::Opened {
 
     void open_index() {
         const std::filesystem::path path = StoreLayout::index(folder);
+        std::shared_ptr<FrameIndex> earlier;
+        std::set<int64_t> unchanged;
         if (file_system().status(path).kind == FileKind::file) {
             try {
                 index = open_database(path, read_without_locks);
-                if (!behind_its_chunks(path)) {
-                    look_into_index();
+                const std::string why = find_staleness(path, unchanged);
+                if (why.empty()) {
                     indexed = true;
                     return;
                 }
-                warnings.push_back(fmt::format(
-                    "{}: lacks the frames of complete chunks, perhaps because index.sqlite-wal was left behind; read "
-                    "from the chunks instead (`store index` makes a new one)",
-                    path.string()));
+                earlier = std::move(index);
+                warnings.push_back(
+                    fmt::format("{}: {}; what has changed is read from the chunks instead (`store index` "
+                                "renews the index)",
+                                path.string(), why));
             } catch (const Error& error) {
                 // A locked or unreadable index may hold frames that nothing else has; a damaged or foreign one does
                 // not.
@@ -130,27 +135,33 @@ struct StoreReader::Opened {
                     fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
             }
         }
-        const std::unique_ptr<FrameIndex> earlier = std::move(index);
-        index = FrameIndex::create_in_memory(folder, metadata.uuid);
-        Transaction transaction(index->database());
-        const FillResult filled = fill_index(*index, layout, metadata, warnings, {.earlier = earlier.get()});
-        incomplete = filled.chunks_left_out > 0 || filled.chunks_without_media > 0;
-        transaction.commit();
-        learn_frame_rate();
+        OpenedSidecars opened = open_sidecars(layout, warnings, std::move(earlier), unchanged);
+        incomplete = opened.result.chunks_left_out > 0 || opened.result.chunks_without_media > 0;
+        sidecars = std::move(opened.table);
     }
 
-    /// Damage may show only now, and then the chunks tell more, but for the open one, which is in the index alone.
-    void look_into_index() {
-        try {
-            learn_frame_rate();
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::corrupt || index->closed()) throw;
-            warnings.push_back(fmt::format("{}; some frames cannot be read (run `store repair`)", error.what()));
+    /// Why the index is not the authority, if it is not; fills in of which chunks it is nonetheless.
+    std::string find_staleness(const std::filesystem::path& path, std::set<int64_t>& unchanged) {
+        if (index->closed()) {
+            const std::optional<ChunkChanges> changes = find_changes(*index, layout);
+            if (!changes) return {};
+            if (!changes->stale()) {
+                incomplete = true;
+                warnings.push_back(fmt::format(
+                    "{}: {} chunks are missing, the first is {}; their frames are listed but cannot be read",
+                    folder.string(), changes->missing.size(), layout.media(changes->missing.front()).string()));
+                return {};
+            }
+            unchanged = changes->unchanged;
+            return fmt::format("chunks have been put in or changed since it was made ({} and {})",
+                               changes->added.size(), changes->changed.size());
         }
+        // A writer that is at work keeps it up to date.
+        if (held_by_writer(folder) || !behind_its_chunks(path)) return {};
+        return "lacks the frames of complete chunks, perhaps because index.sqlite-wal was left behind";
     }
 
     bool behind_its_chunks(const std::filesystem::path& path) {
-        if (index->closed()) return false;
         const std::vector<StoreLayout::Chunk> on_disk = layout.chunks();
         if (!lacks_complete_chunks(*index, layout, on_disk)) return false;
         // Perhaps a writer has completed a chunk meanwhile.
@@ -192,7 +203,7 @@ struct StoreReader::Opened {
         try {
             changed = reopen_if_replaced();
             changed = index->refresh() || changed;
-            if (changed && rate_frames < kFrameRateFrames && index->frame_count() > 2 * rate_frames) learn_frame_rate();
+            if (changed && rate_frames < kFrameRateFrames && index->frame_count() > 2 * rate_frames) rate_frames = -1;
         } catch (const Error& error) {
             // Whoever has it will have let go of it at the next call.
             if (error.code() != ErrorCode::locked) throw;
@@ -221,18 +232,6 @@ struct StoreReader::Opened {
         return false;
     }
 
-    void learn_frame_rate() {
-        rate = frame_rate_of(*index);
-        rate_frames = index->frame_count();
-    }
-
-    /// What changes while the store grows.
-    void update(SourceInfo& current) const {
-        const std::lock_guard lock(index_mutex);
-        current.frame_count = index->frame_count();
-        current.frame_rate = rate;
-    }
-
     void fill_info() {
         info.name = folder.string();
         info.format = metadata.format;
@@ -244,11 +243,51 @@ struct StoreReader::Opened {
         info.time_zone = metadata.time_zone;
     }
 
-    /// What `ask` answers, with the index to itself.
-    template <typename Ask>
-    auto ask_index(Ask ask) const {
+    /// What `question` answers, with the frame table to itself. Where the index of a closed store turns out to be
+    /// damaged, the chunks' sidecars answer from then on.
+    template <typename Question>
+    auto ask(Question question) const {
         const std::lock_guard lock(index_mutex);
-        return ask(static_cast<const FrameIndex&>(*index));
+        if (!indexed) return question(static_cast<const FrameTable&>(*sidecars));
+        try {
+            return question(static_cast<const FrameTable&>(*index));
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt || !index->closed() || !fall_back(error)) throw;
+        }
+        return question(static_cast<const FrameTable&>(*sidecars));
+    }
+
+    /// The same for what only the store's own index knows.
+    template <typename Question>
+    auto ask_index(Question question) const {
+        const std::lock_guard lock(index_mutex);
+        return question(static_cast<const FrameIndex&>(*index));
+    }
+
+    /// What changes while the store grows.
+    void update(SourceInfo& current) const {
+        ask([&](const FrameTable& table) {
+            current.frame_count = table.frame_count();
+            if (rate_frames < 0) {
+                rate = frame_rate_of(table);
+                rate_frames = table.frame_count();
+            }
+            current.frame_rate = rate;
+        });
+    }
+
+    /// Whether the sidecars hold the same frames as the index.
+    bool fall_back(const Error& error) const {
+        std::vector<std::string> notes;
+        OpenedSidecars opened = open_sidecars(layout, notes);
+        if (opened.table->frame_count() != index->frame_count()) return false;
+        sidecars = std::move(opened.table);
+        indexed = false;
+        const std::lock_guard lock(learned_mutex);
+        late_warnings.push_back(
+            fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
+        late_warnings.insert(late_warnings.end(), notes.begin(), notes.end());
+        return true;
     }
 
     std::shared_ptr<const PacketTable> packets(int64_t chunk, std::optional<int64_t> position) const {
@@ -257,7 +296,15 @@ struct StoreReader::Opened {
             const auto found = learned.find(chunk);
             if (found != learned.end() && (!position || *position < found->second->frame_count())) return found->second;
         }
-        return ask_index([&](const FrameIndex& table) { return table.packet_table(chunk, position); });
+        try {
+            return ask([&](const FrameTable& table) { return table.packet_table(chunk, position); });
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt) throw;
+            // The file says it too.
+            const std::lock_guard lock(learned_mutex);
+            late_warnings.push_back(fmt::format("{}; the file is scanned instead", error.what()));
+            return nullptr;
+        }
     }
 
     /// Keeps what a scan has found for all clones; of the chunks scanned the latest ones.
@@ -283,22 +330,20 @@ struct StoreReader::Opened {
     }
 
     std::optional<double> frame_rate() const {
-        return ask_index([this](const FrameIndex& table) { return frame_rate_of(table); });
+        return ask([this](const FrameTable& table) { return frame_rate_of(table); });
     }
 
-    std::optional<double> frame_rate_of(const FrameIndex& table) const {
+    std::optional<double> frame_rate_of(const FrameTable& table) const {
         if (const auto set_rate = motif_frame_rate(metadata.user, false)) return set_rate;
-        if (table.chunks().empty()) return std::nullopt;
+        const std::optional<ChunkRow> first = table.chunk_at(0);
+        if (!first) return std::nullopt;
         std::vector<double> intervals;
-        const ChunkRow& first = table.chunks().front();
         std::optional<double> previous;
-        table.visit_rows(first.first_index, first.first_index + std::min(first.frame_count, kFrameRateFrames),
-                         [&](const FrameRow& row) {
-                             if (previous && std::isfinite(row.time - *previous))
-                                 intervals.push_back(row.time - *previous);
-                             previous = row.time;
-                             return true;
-                         });
+        table.visit_rows(0, std::min(first->frame_count, kFrameRateFrames), [&](const FrameRow& row) {
+            if (previous && std::isfinite(row.time - *previous)) intervals.push_back(row.time - *previous);
+            previous = row.time;
+            return true;
+        });
         if (intervals.empty()) return std::nullopt;
         const double interval = median(std::move(intervals));
         return interval > 0 ? std::optional(1 / interval) : std::nullopt;
@@ -310,7 +355,8 @@ struct StoreReader::Opened {
     const ChunkFormat* format;
     const Encoding* encoding;
     ImageType image_type;
-    bool indexed = false;  // the index is the store's own, not made from the sidecars
+    // Frames come from the store's own index, not from the sidecars.
+    mutable std::atomic<bool> indexed = false;
     // As of the opening.
     SourceInfo info;
     std::vector<std::string> warnings;
@@ -323,10 +369,11 @@ private:
     mutable std::vector<std::string> late_warnings;
     mutable std::mutex index_mutex;
     std::unique_ptr<FrameIndex> index;
+    mutable std::unique_ptr<FrameTable> sidecars;  // unless indexed
     std::optional<IndexFiles> read_without_locks;  // what was opened so; then others' commits are not seen
     std::optional<IndexFiles> refused;             // what has replaced the index and does not go on from it
-    std::optional<double> rate;                    // frames a second
-    int64_t rate_frames = 0;                       // among which it was looked for
+    mutable std::optional<double> rate;            // frames a second
+    mutable int64_t rate_frames = -1;              // among which it was looked for; -1: not yet
 };
 
 struct StoreReader::Impl {
@@ -365,7 +412,7 @@ struct StoreReader::Impl {
              .decoders = decoders,
              .scanned = [this, chunk](std::shared_ptr<const PacketTable> table,
                                       bool replaced) { opened->learn_packets(chunk, std::move(table), replaced); },
-             .checksum = opened->indexed ? checksums_from(row.index - row.position) : nullptr,
+             .checksum = checksums_from(row.index - row.position),
              .cache_bytes = options.cache_bytes});
         readers.emplace_front(chunk, std::move(reader));
         return *readers.front().second;
@@ -373,7 +420,7 @@ struct StoreReader::Impl {
 
     std::function<std::optional<uint32_t>(int64_t)> checksums_from(int64_t first_index) const {
         return [this, first_index](int64_t position) {
-            return opened->ask_index([&](const FrameIndex& table) { return table.checksum(first_index + position); });
+            return opened->ask([&](const FrameTable& table) { return table.checksum(first_index + position); });
         };
     }
 
@@ -398,8 +445,8 @@ struct StoreReader::Impl {
 
     /// The row at `index`, which must exist.
     FrameRow row(int64_t index) const {
-        const auto [found, count] = opened->ask_index(
-            [&](const FrameIndex& table) { return std::pair(table.row(index), table.frame_count()); });
+        const auto [found, count] =
+            opened->ask([&](const FrameTable& table) { return std::pair(table.row(index), table.frame_count()); });
         if (found) return *found;
         const std::string range =
             count == 0 ? "the store has no frames" : fmt::format("the store has the frames 0 to {}", count - 1);
@@ -410,8 +457,8 @@ struct StoreReader::Impl {
     const std::vector<ExtraRecord>& extra_data_files() {
         if (!extra_data) {
             const size_t before = warnings.size();
-            extra_data = opened->ask_index(
-                [&](const FrameIndex& index) { return read_extra_data_files(index, opened->layout, warnings); });
+            extra_data = opened->ask(
+                [&](const FrameTable& table) { return read_extra_data_files(table, opened->layout, warnings); });
             if (warnings.size() > before) incomplete = true;
         }
         return *extra_data;
@@ -494,7 +541,7 @@ void StoreReader::will_read(std::span<const int64_t> indices) {
 }
 
 int64_t StoreReader::frame_count() const {
-    return impl_->opened->ask_index([](const FrameIndex& index) { return index.frame_count(); });
+    return impl_->opened->ask([](const FrameTable& table) { return table.frame_count(); });
 }
 
 bool StoreReader::refresh() {
@@ -502,17 +549,17 @@ bool StoreReader::refresh() {
 }
 
 std::optional<FrameRow> StoreReader::row(int64_t index) const {
-    return impl_->opened->ask_index([&](const FrameIndex& table) { return table.row(index); });
+    return impl_->opened->ask([&](const FrameTable& table) { return table.row(index); });
 }
 
 std::optional<FrameRow> StoreReader::find_number(int64_t number, Match match) const {
-    return impl_->opened->ask_index([&](const FrameIndex& index) { return index.find_number(number, match); });
+    return impl_->opened->ask([&](const FrameTable& table) { return table.find_number(number, match); });
 }
 
 std::optional<FrameRow> StoreReader::find_time(double time, Match match) const {
     if (!std::isfinite(time))
         throw Error(ErrorCode::invalid_argument, {folder().string(), {}, {}}, "a time to look for must be finite");
-    return impl_->opened->ask_index([&](const FrameIndex& index) { return index.find_time(time, match); });
+    return impl_->opened->ask([&](const FrameTable& table) { return table.find_time(time, match); });
 }
 
 void StoreReader::visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const {
@@ -520,9 +567,9 @@ void StoreReader::visit_rows(int64_t first, int64_t last, const std::function<bo
     std::vector<FrameRow> block;
     last = std::min(last, frame_count());
     for (int64_t begin = std::max<int64_t>(0, first); begin < last; begin += kBlockFrames) {
-        block.clear();
-        impl_->opened->ask_index([&](const FrameIndex& index) {
-            index.visit_rows(begin, std::min(last, begin + kBlockFrames), [&](const FrameRow& row) {
+        impl_->opened->ask([&](const FrameTable& table) {
+            block.clear();
+            table.visit_rows(begin, std::min(last, begin + kBlockFrames), [&](const FrameRow& row) {
                 block.push_back(row);
                 return true;
             });
@@ -534,30 +581,42 @@ void StoreReader::visit_rows(int64_t first, int64_t last, const std::function<bo
 }
 
 std::optional<std::pair<int64_t, int64_t>> StoreReader::number_range() const {
-    return impl_->opened->ask_index([](const FrameIndex& index) { return index.number_range(); });
+    return impl_->opened->ask([](const FrameTable& table) { return table.number_range(); });
 }
 
 std::optional<std::pair<double, double>> StoreReader::time_range() const {
-    return impl_->opened->ask_index([](const FrameIndex& index) { return index.time_range(); });
+    return impl_->opened->ask([](const FrameTable& table) { return table.time_range(); });
 }
 
 std::vector<int64_t> StoreReader::chunks() const {
-    return impl_->opened->ask_index([](const FrameIndex& index) {
+    return impl_->opened->ask([](const FrameTable& table) {
         std::vector<int64_t> numbers;
-        for (const ChunkRow& chunk : index.chunks()) {
+        table.visit_chunks([&](const ChunkRow& chunk) {
             if (chunk.frame_count > 0) numbers.push_back(chunk.chunk);
-        }
+            return true;
+        });
         return numbers;
     });
 }
 
+bool StoreReader::numbers_ascend() const {
+    return impl_->opened->ask([](const FrameTable& table) { return table.numbers_ascend(); });
+}
+
+std::vector<IndexRun> StoreReader::runs_of_numbers(int64_t low, int64_t high) const {
+    return impl_->opened->ask([&](const FrameTable& table) { return table.runs_of_numbers(low, high); });
+}
+
+std::vector<IndexRun> StoreReader::runs_of_times(double low, double high) const {
+    return impl_->opened->ask([&](const FrameTable& table) { return table.runs_of_times(low, high); });
+}
+
 bool StoreReader::has_extra_data() const {
     const Opened& opened = *impl_->opened;
-    return opened.ask_index([&](const FrameIndex& index) {
-        if (opened.indexed) return index.has_extra_data();
-        return std::any_of(index.chunks().begin(), index.chunks().end(),
-                           [&](const ChunkRow& chunk) { return !opened.layout.extra_data_files(chunk.chunk).empty(); });
-    });
+    if (opened.indexed) return opened.ask_index([](const FrameIndex& index) { return index.has_extra_data(); });
+    const std::vector<int64_t> numbers = chunks();
+    return std::any_of(numbers.begin(), numbers.end(),
+                       [&](int64_t chunk) { return !opened.layout.extra_data_files(chunk).empty(); });
 }
 
 void StoreReader::visit_extra_data(int64_t first, int64_t last,
@@ -572,18 +631,14 @@ void StoreReader::visit_extra_data(int64_t first, int64_t last,
         }
         return;
     }
-    std::vector<ExtraDataRow> block;
     last = std::min(last, frame_count());
-    // Records before the first frame have the index -1.
-    for (int64_t begin = std::max<int64_t>(-1, first); begin < last; begin += kBlockFrames) {
-        block.clear();
-        impl_->opened->ask_index([&](const FrameIndex& index) {
-            index.visit_extra_data(begin, std::min(last, begin + kBlockFrames), [&](const ExtraDataRow& row) {
-                block.push_back(row);
-                return true;
-            });
-        });
-        for (const ExtraDataRow& row : block) {
+    std::optional<FrameIndex::ExtraDataPlace> place;
+    for (;;) {
+        // Some at a time, because the visitor may take its time or ask for more.
+        const std::vector<ExtraDataRow> page = impl_->opened->ask_index(
+            [&](const FrameIndex& index) { return index.extra_data_page(first, last, place); });
+        if (page.empty()) return;
+        for (const ExtraDataRow& row : page) {
             Json data = Json::parse(row.data, nullptr, false);
             if (!data.is_object()) {
                 impl_->incomplete = true;
@@ -598,8 +653,9 @@ void StoreReader::visit_extra_data(int64_t first, int64_t last,
 
 void StoreReader::visit_events(const std::function<bool(const EventRow&)>& visit) const {
     std::vector<EventRow> events;
-    impl_->opened->ask_index([&](const FrameIndex& index) {
-        index.visit_events([&](const EventRow& event) {
+    impl_->opened->ask([&](const FrameTable& table) {
+        events.clear();
+        table.visit_events([&](const EventRow& event) {
             events.push_back(event);
             return true;
         });
@@ -610,7 +666,7 @@ void StoreReader::visit_events(const std::function<bool(const EventRow&)>& visit
 }
 
 int64_t StoreReader::event_count() const {
-    return impl_->opened->ask_index([](const FrameIndex& index) { return index.event_count(); });
+    return impl_->opened->ask([](const FrameTable& table) { return table.event_count(); });
 }
 
 std::optional<double> StoreReader::extra_data_sample_rate() const {
@@ -663,12 +719,9 @@ uint64_t StoreReader::media_bytes() const {
     uint64_t bytes = 0;
     if (impl_->opened->metadata.kind == ChunkKind::folder && impl_->opened->indexed) {
         // Recorded while writing; looking at every image file would take as long as the store is large.
-        const std::vector<ChunkRow> chunks =
-            impl_->opened->ask_index([](const FrameIndex& index) { return index.chunks(); });
-        for (const ChunkRow& chunk : chunks) bytes += chunk.media_bytes;
-        const auto recorded = [](const ChunkRow& chunk) { return chunk.media_bytes > 0 || chunk.frame_count == 0; };
-        if (std::all_of(chunks.begin(), chunks.end(), recorded)) return bytes;
-        bytes = 0;
+        const std::optional<uint64_t> recorded =
+            impl_->opened->ask([](const FrameTable& table) { return table.recorded_media_bytes(); });
+        if (recorded) return *recorded;
     }
     for (const StoreLayout::Chunk& chunk : impl_->opened->layout.chunks()) {
         const std::filesystem::path media = impl_->opened->layout.media(chunk.number);

@@ -78,6 +78,9 @@ public:
     void visit_rows(int64_t first, int64_t last, const std::function<bool(const FrameRow&)>& visit) const override;
     std::optional<std::pair<int64_t, int64_t>> number_range() const override;
     std::optional<std::pair<double, double>> time_range() const override;
+    bool numbers_ascend() const override;
+    std::vector<IndexRun> runs_of_numbers(int64_t low, int64_t high) const override;
+    std::vector<IndexRun> runs_of_times(double low, double high) const override;
     /// Chunks that hold frames, in order.
     std::vector<int64_t> chunks() const;
 

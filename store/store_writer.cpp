@@ -216,7 +216,8 @@ struct StoreWriter::Impl {
         // Numbers of media that are put aside, now or earlier, are used up too.
         for (const std::string& name : file_system().list(folder))
             next_chunk = std::max(next_chunk, chunk_of_name(name) + 1);
-        for (const ChunkRow& chunk : index->chunks()) next_chunk = std::max(next_chunk, chunk.chunk + 1);
+        if (const std::optional<ChunkRow> last = index->last_chunk())
+            next_chunk = std::max(next_chunk, last->chunk + 1);
         const std::vector<FinishedChunk> completed = finish_open_chunks(*index, *layout, metadata);
         int64_t lost = 0;
         for (const FinishedChunk& chunk : completed) lost += chunk.frames_lost;
@@ -557,7 +558,7 @@ struct StoreWriter::Impl {
         try {
             Transaction transaction(index->database());
             index->add_chunk(chunk, false);
-            if (recordable(table, frames.size())) index->set_stream(table.stream);
+            record_stream(*index, &table, frames.size());
             index->add_frames(frames);
             transaction.commit();
         } catch (const Error&) {
@@ -569,7 +570,9 @@ struct StoreWriter::Impl {
         last_time = times.back();
         last_added.reset();
         complete_chunk_files(*index, *layout, metadata, chunk);
-        index->close_chunk(chunk);
+        Transaction transaction(index->database());
+        record_complete_chunk(*index, *layout, chunk);
+        transaction.commit();
     }
 
     // ---- closing
@@ -623,8 +626,7 @@ struct StoreWriter::Impl {
         }
         // Chunks that were given up after a fault: their rows are committed, their containers are not complete.
         finish_open_chunks(*index, *layout, metadata);
-        const std::vector<ChunkRow>& chunks = index->chunks();
-        const bool all = std::all_of(chunks.begin(), chunks.end(), [](const ChunkRow& chunk) { return chunk.closed; });
+        const bool all = index->open_chunks().empty();
         index->set_closed(all);
         index->use_write_ahead_log(false);
         if (!all) {

@@ -43,7 +43,10 @@ bool same_time(double one, double other) {
 
 uint64_t media_bytes(const FrameIndex& index) {
     uint64_t bytes = 0;
-    for (const ChunkRow& chunk : index.chunks()) bytes += chunk.media_bytes;
+    index.visit_chunks([&](const ChunkRow& chunk) {
+        bytes += chunk.media_bytes;
+        return true;
+    });
     return bytes;
 }
 
@@ -261,11 +264,12 @@ private:
         int64_t done = 0;
         if (index_) {
             report_.frame_count = index_->frame_count();
-            report_.chunk_count = static_cast<int64_t>(index_->chunks().size());
-            for (const ChunkRow& chunk : index_->chunks()) {
+            report_.chunk_count = index_->chunk_count();
+            index_->visit_chunks([&](const ChunkRow& chunk) {
                 if (!dear()) progress(done++, report_.chunk_count);
                 check_indexed(chunk);
-            }
+                return true;
+            });
             for (const auto& [number, chunk] : on_disk_) {
                 if (!index_->find_chunk(number)) check_unknown(chunk);
             }
@@ -449,7 +453,7 @@ private:
             if (number && path.extension() == metadata_.extension && std::stoll(stem) < frames) continue;
             sort_name(folder / name, temporary, kept, stray);
         }
-        const ChunkRow* row = index_ ? index_->find_chunk(chunk) : nullptr;
+        const std::optional<ChunkRow> row = index_ ? index_->find_chunk(chunk) : std::nullopt;
         if (!row || row->closed) report_names(folder, chunk, temporary, kept, stray);
     }
 
@@ -622,7 +626,7 @@ private:
         Run unchecked;
         const auto all = static_cast<int64_t>(media_bytes(*index_));
         int64_t done = 0;
-        for (const ChunkRow& chunk : index_->chunks()) {
+        index_->visit_chunks([&](const ChunkRow& chunk) {
             progress(done, all);
             const fs::path media = layout_->media(chunk.chunk);
             if (chunk.frame_count > 0 && is_media(media)) {
@@ -641,7 +645,8 @@ private:
                 }
             }
             done += static_cast<int64_t>(chunk.media_bytes);
-        }
+            return true;
+        });
         if (unchecked.count > 0) {
             add({.code = "no_checksums",
                  .path = StoreLayout::index(folder_),

@@ -776,7 +776,7 @@ struct WritePipeline::Impl {
     void mark_closed(int64_t chunk) {
         try {
             Transaction transaction(index.database());
-            index.close_chunk(chunk);
+            record_complete_chunk(index, layout, chunk);
             transaction.commit();
         } catch (const Error&) {
             index.reload();
@@ -789,7 +789,7 @@ struct WritePipeline::Impl {
         std::set<int64_t> late;
         for (const ExtraDataRow& record : batch.extra_data) {
             const std::optional<FrameRow> row = index.row(record.frame_index);
-            const ChunkRow* chunk = row ? index.find_chunk(row->chunk) : nullptr;
+            const std::optional<ChunkRow> chunk = row ? index.find_chunk(row->chunk) : std::nullopt;
             if (chunk && chunk->closed) late.insert(chunk->chunk);
         }
         return late;

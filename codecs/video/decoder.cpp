@@ -26,13 +26,18 @@ constexpr int kMaxErrorsInARow = 64;
 /// The most pictures that H.264 lets a decoder hold back.
 constexpr int kMaxReorder = 16;
 
-/// How many shown frames precede a frame in decode order and follow it in display, at most.
-int reorder_depth(const std::vector<int64_t>& position_of) {
+/// How many frames precede a shown one in decode order and follow it in display, at most. Of hidden ones only the times
+/// tell.
+int reorder_depth(const PacketTable& table, const std::vector<int64_t>& position_of) {
     int depth = 0;
     for (size_t place = 0; place < position_of.size(); ++place) {
+        if (position_of[place] < 0) continue;
         int overtaken = 0;
         for (size_t back = 1; back <= 2 * kMaxReorder && back <= place; ++back) {
-            if (position_of[place] >= 0 && position_of[place - back] > position_of[place]) ++overtaken;
+            const size_t other = place - back;
+            if (position_of[other] >= 0 ? position_of[other] > position_of[place]
+                                        : table.packets[other].pts > table.packets[place].pts)
+                ++overtaken;
         }
         depth = std::max(depth, overtaken);
     }
@@ -55,24 +60,15 @@ VideoDecoder::VideoDecoder(std::filesystem::path path, std::shared_ptr<const Pac
                            const VideoDecoderOptions& options)
     : path_(std::move(path)), table_(std::move(table)), options_(options), packet_(make_packet()) {
     capture_libav_log();
-    learn_table();
-    if (!std::is_sorted(table_->display_order.begin(), table_->display_order.end())) {
-        reorder_depth_ = reorder_depth(position_of_);
+    entry_points_ = EntryPoints(*table_);
+    // A frame may have been left alone by the ones that it overtakes.
+    const bool cut = table_->stream.codec == "h264" && table_->packets.size() != table_->display_order.size();
+    if (cut || !std::is_sorted(table_->display_order.begin(), table_->display_order.end())) {
+        reorder_depth_ = reorder_depth(*table_, entry_points_.positions());
     }
     source_ = make_packet_source(path_, table_);
     if (!options_.pool) options_.pool = std::make_shared<DecoderPool>();
     take_decoder();
-}
-
-void VideoDecoder::learn_table() {
-    position_of_.assign(table_->packets.size(), -1);
-    for (int64_t position = 0; position < table_->frame_count(); ++position) {
-        position_of_.at(table_->display_order[static_cast<size_t>(position)]) = position;
-    }
-    key_places_.clear();
-    for (int64_t place = 0; place < packet_count(); ++place) {
-        if (packet(place).key || place == 0) key_places_.push_back(place);
-    }
 }
 
 bool VideoDecoder::continue_with(const std::shared_ptr<const PacketTable>& table) {
@@ -92,7 +88,7 @@ bool VideoDecoder::continue_with(const std::shared_ptr<const PacketTable>& table
     counters_.bytes_read += source_->bytes_read();
     source_ = std::move(source);
     table_ = table;
-    learn_table();
+    entry_points_ = EntryPoints(*table_);
     run_entry_ = std::max<int64_t>(0, run_entry_ - shift);
     next_place_ -= shift;
     last_position_ -= shift;
@@ -121,25 +117,12 @@ DecodeCounters VideoDecoder::counters() const {
     return counters;
 }
 
-int64_t VideoDecoder::entry_of(int64_t place) const {
-    const int64_t shown = position_of_[static_cast<size_t>(place)];
-    auto key = std::upper_bound(key_places_.begin(), key_places_.end(), place);
-    while (key != key_places_.begin()) {
-        --key;
-        if (table_->stream.codec == "h264") return *key;  // nothing behind an IDR picture refers to what is before it
-        const int64_t key_shown = position_of_[static_cast<size_t>(*key)];
-        const bool leads = shown >= 0 && key_shown >= 0 ? shown < key_shown : packet(place).pts < packet(*key).pts;
-        if (!leads) return *key;
-    }
-    return 0;
-}
-
 int64_t VideoDecoder::entry_position(int64_t position) const {
     check_position(position);
     // A key packet that is not shown itself stands for the first shown one behind it.
     for (int64_t place = entry_of(table_->display_order[static_cast<size_t>(position)]); place < packet_count();
          ++place) {
-        if (position_of_[static_cast<size_t>(place)] >= 0) return position_of_[static_cast<size_t>(place)];
+        if (position_of(place) >= 0) return position_of(place);
     }
     return position;
 }
@@ -349,7 +332,7 @@ void VideoDecoder::send(int64_t place, int64_t through, int64_t target) {
 bool VideoDecoder::awaits_reference(int64_t position, int64_t place, int64_t entry) const {
     if (reorder_depth_ == 0) return false;
     for (auto sent = sent_.lower_bound(entry); sent != sent_.end() && *sent < place; ++sent) {
-        if (!packet(*sent).disposable && position_of_[static_cast<size_t>(*sent)] > position) return true;
+        if (!packet(*sent).disposable && position_of(*sent) > position) return true;
     }
     return false;
 }
@@ -397,7 +380,7 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
         ++counters_.frames_decoded;
         const int64_t of = frame->pts;
         if (sent_.erase(of) == 0) continue;
-        note_missing(position_of_[static_cast<size_t>(of)], of);
+        note_missing(position_of(of), of);
         const bool damaged_frame = flagged_as_damaged(*frame);
         if (damaged_frame) mark_damage(of);
         if (of == place) {
@@ -405,7 +388,7 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
             continue;
         }
         if (damaged_frame) continue;
-        const int64_t shown = position_of_[static_cast<size_t>(of)];
+        const int64_t shown = position_of(of);
         const bool clean = !damage_before(of, entry_of(of));
         const bool useful = access == Access::planned ? wanted_by(access, of, place) && shown > position
                                                       : shown > position || (shown >= 0 && access == Access::backward);
@@ -419,10 +402,10 @@ UniqueFrame VideoDecoder::receive(int64_t place, int64_t position, Access access
 /// so of the packets before `place` those shown before `position` that have not come yet will not come.
 void VideoDecoder::note_missing(int64_t position, int64_t place) {
     if (run_entry_ < 0) return;
-    const int64_t first = position_of_[static_cast<size_t>(run_entry_)];
+    const int64_t first = position_of(run_entry_);
     for (const int64_t sent : sent_) {
         if (sent >= place) break;
-        const int64_t shown = position_of_[static_cast<size_t>(sent)];
+        const int64_t shown = position_of(sent);
         if (!packet(sent).disposable && shown >= first && shown >= 0 && shown < position) mark_damage(sent);
     }
 }
@@ -456,8 +439,8 @@ void VideoDecoder::check(const AVFrame& frame, int64_t place) const {
 }
 
 void VideoDecoder::damaged(int64_t place, const std::string& reason) const {
-    std::string message = "frame " + std::to_string(table_->first_position + position_of_[static_cast<size_t>(place)]) +
-                          " is damaged: " + reason;
+    std::string message =
+        "frame " + std::to_string(table_->first_position + position_of(place)) + " is damaged: " + reason;
     if (!libav_message().empty()) message += " (" + libav_message() + ")";
     throw Error(ErrorCode::corrupt, {path_.string(), {}, {}}, message);
 }

@@ -13,6 +13,7 @@
 #include "codecs/chunk_format.h"
 #include "codecs/packet_table.h"
 #include "codecs/video/decoder_pool.h"
+#include "codecs/video/entry_points.h"
 #include "codecs/video/libav.h"
 #include "codecs/video/packet_source.h"
 
@@ -69,7 +70,6 @@ private:
     /// `planned` is for frames of will_read().
     enum class Access { jump, forward, backward, planned };
 
-    void learn_table();
     DecoderPool::Request decoder_request() const { return {table_->stream, reorder_depth_}; }
     void take_decoder();
     void check_position(int64_t position) const;
@@ -94,7 +94,9 @@ private:
     void keep(int64_t position, UniqueFrame frame, int64_t wanted);
     bool right_size(const AVFrame& frame) const;
     void check(const AVFrame& frame, int64_t place) const;
-    int64_t entry_of(int64_t place) const;
+    int64_t entry_of(int64_t place) const { return entry_points_.entry_of(place); }
+    /// -1 for packets that are not shown.
+    int64_t position_of(int64_t place) const { return entry_points_.position_of(place); }
     const Packet& packet(int64_t place) const { return table_->packets[static_cast<size_t>(place)]; }
     int64_t packet_count() const { return static_cast<int64_t>(table_->packets.size()); }
     [[noreturn]] void damaged(int64_t place, const std::string& reason) const;
@@ -105,9 +107,8 @@ private:
     std::unique_ptr<PacketSource> source_;
     UniqueCodecContext context_;
     UniquePacket packet_;
-    std::vector<int64_t> key_places_;   ///< ascending
-    std::vector<int64_t> position_of_;  ///< by place; -1 for packets that are not shown
-    int reorder_depth_ = 0;             ///< frames that may precede another in decode order and follow it in display
+    EntryPoints entry_points_;
+    int reorder_depth_ = 0;  ///< frames that may precede another in decode order and follow it in display
 
     int64_t run_entry_ = -1;  ///< where the current run of packets began; -1: the decoder is flushed
     int64_t next_place_ = 0;  ///< the packet to be sent next

@@ -11,10 +11,6 @@ namespace {
 
 using Bytes = std::span<const uint8_t>;
 
-bool starts_with_start_code(Bytes bytes) {
-    return bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0 && (bytes[2] == 1 || (bytes[2] == 0 && bytes[3] == 1));
-}
-
 int length_bytes_of(const std::string& codec, Bytes extradata) {
     if (starts_with_start_code(extradata)) return 0;
     if (codec == "h264" && extradata.size() >= 7 && extradata[0] == 1) return (extradata[4] & 3) + 1;
@@ -156,6 +152,10 @@ PacketNature inspect_av1(Bytes packet, bool flagged_key) {
 }
 
 }  // namespace
+
+bool starts_with_start_code(Bytes bytes) {
+    return bytes.size() >= 4 && bytes[0] == 0 && bytes[1] == 0 && (bytes[2] == 1 || (bytes[2] == 0 && bytes[3] == 1));
+}
 
 PacketInspector::PacketInspector(std::string codec, Bytes extradata)
     : codec_(std::move(codec)), has_headers_(!extradata.empty()), length_bytes_(length_bytes_of(codec_, extradata)) {}

@@ -40,6 +40,8 @@ private:
     int length_bytes_ = 0;      ///< of the size in front of each NAL unit; 0 for Annex B
 };
 
+/// Whether bytes begin as an Annex B byte stream does.
+bool starts_with_start_code(std::span<const uint8_t> bytes);
 /// The NAL units of an Annex B byte stream (start codes 00 00 01), without start codes and trailing zeros.
 std::vector<std::span<const uint8_t>> split_annex_b(std::span<const uint8_t> stream);
 /// The same units, each behind its size in four bytes, as ISO/IEC 14496-15 stores a sample.

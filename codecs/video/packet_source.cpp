@@ -58,9 +58,10 @@ std::vector<uint8_t> with_prores_header(std::span<const uint8_t> payload) {
 
 class FilePacketSource : public PacketSource {
 public:
-    FilePacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
+    FilePacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table, bool check_bytes)
         : path_(path.string()),
           table_(std::move(table)),
+          check_bytes_(check_bytes),
           file_(file_system().open(path, OpenMode::read)),
           prores_(table_->stream.codec == kProres) {}
 
@@ -68,7 +69,7 @@ public:
         const Packet& wanted = at(place);
         if (!holds(wanted)) load(place, through);
         const std::span<const uint8_t> payload(buffer_.data() + (wanted.offset - buffer_offset_), wanted.size);
-        check(wanted, payload, path_, table_->first_position + place);
+        if (check_bytes_) check(wanted, payload, path_, table_->first_position + place);
         if (prores_ && !has_prores_header(payload)) {
             fill(packet, with_prores_header(payload));
         } else {
@@ -76,6 +77,7 @@ public:
         }
     }
 
+    void use_table(std::shared_ptr<const PacketTable> table) override { table_ = std::move(table); }
     int64_t bytes_read() const override { return bytes_read_; }
 
 private:
@@ -116,6 +118,7 @@ private:
 
     std::string path_;
     std::shared_ptr<const PacketTable> table_;
+    bool check_bytes_;
     std::unique_ptr<File> file_;
     bool prores_;
     std::vector<uint8_t> buffer_;
@@ -126,9 +129,10 @@ private:
 /// Gathers payloads from the cells of a transport stream.
 class TransportPacketSource : public PacketSource {
 public:
-    TransportPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
+    TransportPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table, bool check_bytes)
         : path_(path.string()),
           table_(std::move(table)),
+          check_bytes_(check_bytes),
           file_(file_system().open(path, OpenMode::read)),
           reader_(*file_) {}
 
@@ -141,15 +145,17 @@ public:
                         "does not hold packet " + std::to_string(place) + " (" + std::to_string(wanted.size) +
                             " bytes from " + std::to_string(wanted.offset) + " on) any more");
         }
-        check(wanted, payload_, path_, place);
+        if (check_bytes_) check(wanted, payload_, path_, place);
         fill(packet, payload_);
     }
 
+    void use_table(std::shared_ptr<const PacketTable> table) override { table_ = std::move(table); }
     int64_t bytes_read() const override { return reader_.bytes_read(); }
 
 private:
     std::string path_;
     std::shared_ptr<const PacketTable> table_;
+    bool check_bytes_;
     std::unique_ptr<File> file_;
     TransportStreamReader reader_;
     std::vector<uint8_t> payload_;
@@ -159,19 +165,22 @@ private:
 /// Those of a small file stay in memory.
 class DemuxPacketSource : public PacketSource {
 public:
-    DemuxPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
-        : path_(path), table_(std::move(table)) {}
+    DemuxPacketSource(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table, bool check_bytes)
+        : path_(path), table_(std::move(table)), check_bytes_(check_bytes) {}
 
     void fetch(int64_t place, int64_t, AVPacket& packet) override {
+        const int64_t in_file = table_->file_places.empty() ? place : table_->file_places[static_cast<size_t>(place)];
         av_packet_unref(&packet);
-        if (place >= static_cast<int64_t>(held_.size())) advance(place, packet);
-        if (place < static_cast<int64_t>(held_.size())) {
+        if (in_file >= static_cast<int64_t>(held_.size())) advance(in_file, packet);
+        if (in_file < static_cast<int64_t>(held_.size())) {
             av_packet_unref(&packet);
-            if (av_packet_ref(&packet, held_[static_cast<size_t>(place)].get()) < 0) out_of_memory();
+            if (av_packet_ref(&packet, held_[static_cast<size_t>(in_file)].get()) < 0) out_of_memory();
         }
         const Packet& wanted = table_->packets[static_cast<size_t>(place)];
-        check(wanted, {packet.data, static_cast<size_t>(packet.size)}, path_.string(), place);
+        if (check_bytes_) check(wanted, {packet.data, static_cast<size_t>(packet.size)}, path_.string(), in_file);
     }
+
+    void use_table(std::shared_ptr<const PacketTable> table) override { table_ = std::move(table); }
 
     int64_t bytes_read() const override { return bytes_read_ + (demuxer_ ? demuxer_->bytes_read() : 0); }
     int64_t demux_scans() const override { return scans_; }
@@ -223,6 +232,7 @@ private:
 
     std::filesystem::path path_;
     std::shared_ptr<const PacketTable> table_;
+    bool check_bytes_;
     std::unique_ptr<Demuxer> demuxer_;
     std::vector<UniquePacket> held_;  ///< the first packets of the file
     size_t held_bytes_ = 0;
@@ -239,10 +249,10 @@ size_t prepended_bytes(const std::string& codec, std::span<const uint8_t> payloa
 }
 
 std::unique_ptr<PacketSource> make_packet_source(const std::filesystem::path& path,
-                                                 std::shared_ptr<const PacketTable> table) {
-    if (table->contiguous) return std::make_unique<FilePacketSource>(path, std::move(table));
-    if (table->in_cells) return std::make_unique<TransportPacketSource>(path, std::move(table));
-    return std::make_unique<DemuxPacketSource>(path, std::move(table));
+                                                 std::shared_ptr<const PacketTable> table, bool check_bytes) {
+    if (table->contiguous) return std::make_unique<FilePacketSource>(path, std::move(table), check_bytes);
+    if (table->in_cells) return std::make_unique<TransportPacketSource>(path, std::move(table), check_bytes);
+    return std::make_unique<DemuxPacketSource>(path, std::move(table), check_bytes);
 }
 
 }  // namespace reelstore

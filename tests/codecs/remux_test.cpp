@@ -64,7 +64,7 @@ TEST_CASE("a container made of a killed writer's packets holds exactly their byt
             CHECK_FALSE(container_complete(*file, demuxer_of_extension(media)));
 
             const fs::path output = folder / ("whole" + std::to_string(reordered) + extension);
-            const RemuxResult result = remux(*file, video.table, output, extension);
+            const RemuxResult result = remux(media, video.table, output, extension);
             CHECK(result.bytes == fs::file_size(output));
             CHECK(container_complete(*file_system().open(output, OpenMode::read), demuxer_of_extension(output)));
             REQUIRE(result.table.packets.size() == video.table.packets.size());
@@ -97,8 +97,7 @@ TEST_CASE("a part of a table makes a container of that part") {
     PacketTable part = *video.table;
     part.packets.resize(10);
     part.sort_display_order();
-    const auto file = file_system().open(video.path, OpenMode::read);
-    const RemuxResult result = remux(*file, part, folder / "part", ".mp4");
+    const RemuxResult result = remux(video.path, part, folder / "part", ".mp4");
     CHECK(scan_packets(folder / "part", "mov").table.frame_count() == 10);
     CHECK(result.table.frame_count() == 10);
 }
@@ -120,18 +119,18 @@ TEST_CASE("damaged and missing packets are found before anything is written") {
           ErrorCode::cancelled);
 
     // Nothing half-made stays, and the name is free for another attempt.
-    CHECK(error_of([&] { remux(*file, *video.table, folder / "out", ".mp4"); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { remux(video.path, *video.table, folder / "out", ".mp4"); }) == ErrorCode::corrupt);
     CHECK_FALSE(fs::exists(folder / "out"));
-    CHECK(error_of([&] { remux(*file, *video.table, folder / "out", ".xyz"); }) == ErrorCode::unsupported);
+    CHECK(error_of([&] { remux(video.path, *video.table, folder / "out", ".xyz"); }) == ErrorCode::unsupported);
     PacketTable part = *video.table;
     part.packets.resize(28);
     part.sort_display_order();
-    const RemuxResult result = remux(*file, part, folder / "out", ".mp4");
+    const RemuxResult result = remux(video.path, part, folder / "out", ".mp4");
     // The damaged packet is there as it was, and its checksum still says so.
     CHECK(payload(folder / "out", result.table.packets[7]) == payload(video.path, video.table->packets[7]));
     CHECK(result.table.packets[7].checksum == video.table->packets[7].checksum);
     CHECK(frame_checksum(payload(folder / "out", result.table.packets[7])) != result.table.packets[7].checksum);
-    CHECK(error_of([&] { remux(*file, part, folder / "out", ".mp4"); }) == ErrorCode::already_exists);
+    CHECK(error_of([&] { remux(video.path, part, folder / "out", ".mp4"); }) == ErrorCode::already_exists);
 }
 
 TEST_CASE("a container whose writer was killed, and one that is cut off, is not complete") {
@@ -155,10 +154,9 @@ TEST_CASE("time stamps that no file can hold are an error") {
     const TemporaryFolder folder;
     const WrittenVideo video =
         write_video(*video_formats().front(), folder / "v.mp4", image_type(48, 64, 1), kFrames, {{"gop", "5"}});
-    const auto file = file_system().open(video.path, OpenMode::read);
     PacketTable table = *video.table;
     table.packets[3].pts = std::numeric_limits<int64_t>::max();
     table.packets[4].pts = std::numeric_limits<int64_t>::min() + 1;
-    CHECK(error_of([&] { remux(*file, table, folder / "out", ".mp4"); }) == ErrorCode::corrupt);
+    CHECK(error_of([&] { remux(video.path, table, folder / "out", ".mp4"); }) == ErrorCode::corrupt);
     CHECK_FALSE(fs::exists(folder / "out"));
 }

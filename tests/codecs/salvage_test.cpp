@@ -46,7 +46,7 @@ std::vector<char> without_end(std::vector<char> bytes) {
 std::vector<int> numbers_in(const fs::path& media, const PacketTable& table, const ImageType& type) {
     const fs::path output = media.string() + ".out" + media.extension().string();
     fs::remove(output);
-    remux(*file_system().open(media, OpenMode::read), table, output, media.extension().string());
+    remux(media, table, output, media.extension().string());
     const auto reader = open_video_chunk(output, type);
     std::vector<int> numbers;
     for (int64_t position = 0; position < reader->frame_count(); ++position)

@@ -245,7 +245,7 @@ public:
         }
         layout_.emplace(path_, store.metadata().kind, store.metadata().extension);
         const auto index = FrameIndex::open(StoreLayout::index(path_), store.metadata().uuid);
-        for (const ChunkRow& chunk : index->chunks()) {
+        for (const ChunkRow& chunk : chunk_rows(*index)) {
             chunks_.push_back(chunk);
             tables_.push_back(index->packet_table(chunk.chunk));
         }

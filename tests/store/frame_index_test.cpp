@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "store/frame_index.h"
+#include "store/loaded_table.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -15,19 +16,24 @@ using namespace reelstore;
 
 namespace {
 
+constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
+/// So that some chunks share a group of the index's and others do not.
+constexpr int64_t kChunkStep = 11;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// An index in memory with these frames in chunks of `chunk_frames`.
-std::unique_ptr<FrameIndex> index_of(const std::vector<int64_t>& numbers, const std::vector<double>& times,
-                                     size_t chunk_frames) {
-    auto index = FrameIndex::create_in_memory("memory", "uuid");
+/// An index with these frames in chunks of `chunk_frames`, whose numbers lie apart so that there are many groups.
+std::unique_ptr<FrameIndex> index_of(const TemporaryFolder& folder, const std::vector<int64_t>& numbers,
+                                     const std::vector<double>& times, size_t chunk_frames) {
+    auto index = FrameIndex::create(folder / "index.sqlite", "uuid");
+    Transaction transaction(index->database());
     for (size_t begin = 0; begin < numbers.size(); begin += chunk_frames) {
-        index->add_chunk(static_cast<int64_t>(begin / chunk_frames), true);
+        index->add_chunk(static_cast<int64_t>(begin / chunk_frames) * kChunkStep, true);
         std::vector<NewFrame> frames;
         for (size_t i = begin; i < std::min(begin + chunk_frames, numbers.size()); ++i)
             frames.push_back({numbers[i], times[i], {}});
         index->add_frames(frames);
     }
+    transaction.commit();
     return index;
 }
 
@@ -64,9 +70,57 @@ std::optional<int64_t> index_number(const std::optional<FrameRow>& row) {
 
 constexpr std::array kMatches = {Match::exact, Match::nearest, Match::previous, Match::next};
 
-void check_all(const std::vector<int64_t>& numbers, const std::vector<double>& times, size_t chunk_frames) {
-    const auto index = index_of(numbers, times, chunk_frames);
+/// The same as a table whose rows are loaded when they are wanted.
+LoadedTable loaded_table_of(const std::vector<int64_t>& numbers, const std::vector<double>& times,
+                            size_t chunk_frames) {
+    std::vector<ChunkRow> chunks;
+    std::vector<ChunkSidecar> rows;
+    for (size_t begin = 0; begin < numbers.size(); begin += chunk_frames) {
+        const size_t end = std::min(begin + chunk_frames, numbers.size());
+        const auto part = [&](const auto& all) {
+            return std::vector(all.begin() + static_cast<std::ptrdiff_t>(begin),
+                               all.begin() + static_cast<std::ptrdiff_t>(end));
+        };
+        rows.push_back({part(numbers), part(times), {}});
+        chunks.push_back(summary_of(static_cast<int64_t>(chunks.size()), rows.back()));
+    }
+    return LoadedTable("memory", chunks,
+                       [rows](const ChunkRow& chunk) { return rows[static_cast<size_t>(chunk.chunk)]; });
+}
+
+template <typename Value>
+void check_runs(const std::vector<IndexRun>& runs, const std::vector<Value>& values, Value low, Value high,
+                bool ascending) {
+    std::vector<bool> in_run(values.size(), false);
+    int64_t last = -1;
+    for (const IndexRun& run : runs) {
+        REQUIRE(run.first > last);
+        REQUIRE(run.last > run.first);
+        last = run.last;
+        for (int64_t i = run.first; i < run.last; ++i) in_run[static_cast<size_t>(i)] = true;
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+        const bool wanted = values[i] >= low && values[i] <= high;
+        if (wanted != in_run[i] && (wanted || ascending)) FAIL("frame " << i << " from " << low << " to " << high);
+    }
+}
+
+void check_table(const FrameTable& table, const std::vector<int64_t>& numbers, const std::vector<double>& times,
+                 size_t chunk_frames) {
+    const auto* index = &table;
     REQUIRE(index->frame_count() == static_cast<int64_t>(numbers.size()));
+    const bool numbers_ascend = std::is_sorted(numbers.begin(), numbers.end());
+    CHECK(index->numbers_ascend() == numbers_ascend);
+    for (const int64_t low : numbers) {
+        for (const int64_t high : {low, numbers.back(), low < kHighest - 5 ? low + 5 : low})
+            check_runs(index->runs_of_numbers(low, high), numbers, low, high, numbers_ascend);
+    }
+    const bool times_ascend = std::none_of(times.begin(), times.end(), [](double time) { return std::isnan(time); }) &&
+                              std::is_sorted(times.begin(), times.end());
+    CHECK(index->times_ascend() == times_ascend);
+    for (const double low : times) {
+        if (!std::isnan(low)) check_runs(index->runs_of_times(low, low + 0.7), times, low, low + 0.7, times_ascend);
+    }
     std::vector<int64_t> targets = numbers;
     for (const int64_t number : numbers) {
         if (number > std::numeric_limits<int64_t>::min()) targets.push_back(number - 1);
@@ -93,6 +147,12 @@ void check_all(const std::vector<int64_t>& numbers, const std::vector<double>& t
                 FAIL("time " << target << " match " << static_cast<int>(match) << " chunk_frames " << chunk_frames);
         }
     }
+}
+
+void check_all(const std::vector<int64_t>& numbers, const std::vector<double>& times, size_t chunk_frames) {
+    const TemporaryFolder folder(memory_folder());
+    check_table(*index_of(folder, numbers, times, chunk_frames), numbers, times, chunk_frames);
+    check_table(loaded_table_of(numbers, times, chunk_frames), numbers, times, chunk_frames);
 }
 
 std::vector<double> counting(size_t count) {
@@ -152,7 +212,8 @@ TEST_CASE("lookups find what a look at every frame finds, for random tables") {
 }
 
 TEST_CASE("an empty index finds nothing") {
-    const auto index = FrameIndex::create_in_memory("memory", "uuid");
+    const TemporaryFolder folder(memory_folder());
+    const auto index = FrameIndex::create(folder / "index.sqlite", "uuid");
     CHECK(index->frame_count() == 0);
     CHECK_FALSE(index->row(0));
     CHECK_FALSE(index->number_range());
@@ -202,7 +263,8 @@ TEST_CASE("a summary that contradicts itself is refused") {
 }
 
 TEST_CASE("packet tables come back as they were recorded, B-frames included") {
-    auto index = FrameIndex::create_in_memory("memory", "uuid");
+    const TemporaryFolder folder(memory_folder());
+    auto index = FrameIndex::create(folder / "index.sqlite", "uuid");
     index->add_chunk(0, true);
     VideoStream stream;
     stream.codec = "h264";

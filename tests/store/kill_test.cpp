@@ -569,7 +569,7 @@ private:
         {
             const auto index = FrameIndex::open(StoreLayout::index(path), store.metadata().uuid);
             const StoreLayout layout(path, store.metadata().kind, store.metadata().extension);
-            for (const ChunkRow& chunk : index->chunks()) check_chunk(layout, chunk);
+            for (const ChunkRow& chunk : chunk_rows(*index)) check_chunk(layout, chunk);
         }
         for (const char* name : {"index.sqlite-wal", "index.sqlite-shm", ".lock", ".reserve"}) {
             if (fs::exists(path / name)) throw wrong(fmt::format("{} is left over", name));

@@ -383,14 +383,14 @@ TEST_CASE("a chunk is closed while the next one grows already") {
         if (chunk != 1) continue;  // 0 is closed late, 2 is never closed
         index->close_chunk(1);
         REQUIRE(reader->refresh());
-        CHECK_FALSE(reader->chunks()[0].closed);
-        CHECK(reader->chunks()[1].closed);
+        CHECK_FALSE(chunk_rows(*reader)[0].closed);
+        CHECK(chunk_rows(*reader)[1].closed);
     }
     index->close_chunk(3);
     REQUIRE(reader->refresh());
-    REQUIRE(reader->chunks().size() == 4);
-    CHECK(reader->chunks()[3].closed);
-    CHECK_FALSE(reader->chunks()[2].closed);
+    REQUIRE(chunk_rows(*reader).size() == 4);
+    CHECK(chunk_rows(*reader)[3].closed);
+    CHECK_FALSE(chunk_rows(*reader)[2].closed);
     CHECK(reader->frame_count() == 12);
     CHECK_FALSE(reader->refresh());
     index->close_chunk(2);

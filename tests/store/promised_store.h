@@ -56,7 +56,7 @@ inline std::string violation(const std::filesystem::path& folder, int64_t commit
         const StoreLayout layout(folder, store.metadata().kind, store.metadata().extension);
         const auto index = FrameIndex::open(StoreLayout::index(folder), store.metadata().uuid);
         int64_t chunk_closed = 0;
-        for (const ChunkRow& chunk : index->chunks()) {
+        for (const ChunkRow& chunk : chunk_rows(*index)) {
             if (!chunk.closed) continue;
             ++chunk_closed;
             const auto sidecar = read_chunk_sidecar(layout, chunk.chunk);
@@ -79,7 +79,7 @@ inline std::string violation(const std::filesystem::path& folder, int64_t commit
             if (reader->frame_count() != chunk.frame_count)
                 return fmt::format("chunk {} is closed but its container is not complete", chunk.chunk);
         }
-        if (closed && chunk_closed != static_cast<int64_t>(index->chunks().size())) return "a chunk is not closed";
+        if (closed && chunk_closed != index->chunk_count()) return "a chunk is not closed";
         return {};
     } catch (const Error& error) {
         return error.what();

@@ -143,9 +143,12 @@ TEST_CASE("frames behind the committed ones are kept aside, and said") {
         {
             // As if the last commit had not come about.
             const Database database(path / "index.sqlite", Database::Mode::read_write);
-            database.execute("DELETE FROM frames WHERE frame_index >= " + std::to_string(all - 3) +
-                             "; DELETE FROM extra_data WHERE frame_index >= " + std::to_string(all - 3) +
-                             "; UPDATE chunks SET frame_count = frame_count - 3 WHERE chunk = 2");
+            database.execute(
+                "DELETE FROM frames WHERE frame_index >= " + std::to_string(all - 3) +
+                "; DELETE FROM extra_data WHERE frame_index >= " + std::to_string(all - 3) +
+                "; UPDATE chunks SET frame_count = frame_count - 3, number_max = (SELECT MAX(frame_number) "
+                "FROM frames), time_max = (SELECT MAX(frame_time) FROM frames) WHERE chunk = 2; DROP TABLE "
+                "chunk_groups");
         }
         const RepairResult result = apply_repair(path);
         CHECK_FALSE(result.data_lost());

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/numbered_frames.h"
 #include "store/store_reader.h"
@@ -24,6 +25,16 @@ inline void write_numbered_store(const std::filesystem::path& path, const StoreW
     StoreWriter writer(path, options);
     for (int i = 0; i < count; ++i) writer.add(make_numbered_image(type, i), first_number + i, fixture_time(i));
     writer.close();
+}
+
+/// Every chunk of a frame table.
+inline std::vector<ChunkRow> chunk_rows(const FrameTable& table) {
+    std::vector<ChunkRow> chunks;
+    table.visit_chunks([&](const ChunkRow& chunk) {
+        chunks.push_back(chunk);
+        return true;
+    });
+    return chunks;
 }
 
 /// Size of the small images of most tests.
