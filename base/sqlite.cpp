@@ -1,5 +1,6 @@
 #include "base/sqlite.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -24,6 +25,7 @@ ErrorCode code_of(int result) {
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
         case SQLITE_TOOBIG:
+        case SQLITE_INTERRUPT:  // by Effort
             return ErrorCode::corrupt;
         case SQLITE_FULL:
             return ErrorCode::no_space;
@@ -31,8 +33,6 @@ ErrorCode code_of(int result) {
         case SQLITE_LOCKED:
         case SQLITE_PROTOCOL:  // others were at it whenever it was tried
             return ErrorCode::locked;
-        case SQLITE_INTERRUPT:
-            return ErrorCode::cancelled;
         case SQLITE_IOERR:
         case SQLITE_CANTOPEN:
         case SQLITE_PERM:
@@ -47,6 +47,7 @@ ErrorCode code_of(int result) {
 std::string reason(sqlite3* database) {
     std::string text = sqlite3_errmsg(database);
     const int result = sqlite3_extended_errcode(database) & 0xff;
+    if (result == SQLITE_INTERRUPT) text = "its pages refer to each other without end";
     const bool from_file = result == SQLITE_IOERR || result == SQLITE_FULL || result == SQLITE_CANTOPEN;
     if (from_file && !last_vfs_error().empty()) text += " (" + last_vfs_error() + ")";
     return text;
@@ -178,6 +179,15 @@ bool Statement::is_null(int column) const {
     return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
+bool Statement::is_integer(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_INTEGER;
+}
+
+bool Statement::is_number(int column) const {
+    const int type = sqlite3_column_type(statement_, column);
+    return type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+}
+
 int64_t Statement::column_int64(int column) const {
     return sqlite3_column_int64(statement_, column);
 }
@@ -192,6 +202,40 @@ std::string Statement::column_text(int column) const {
     if (!text) return {};
     return std::string(text, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
 }
+
+/// Instructions that one statement has taken, so that it ends in any file.
+struct Database::Effort {
+    static constexpr int kStep = 100000;
+    static constexpr uint64_t kFree = 4000000;
+    /// A row of eight bytes takes some ten instructions; statements go over everything at most some times.
+    static constexpr uint64_t kPerByte = 16;
+
+    std::string path;
+    uint64_t spent = 0;
+    uint64_t allowed = kFree;
+
+    /// Called by SQLite; other than 0 ends the statement.
+    static int spend(void* data) {
+        auto& effort = *static_cast<Effort*>(data);
+        effort.spent += kStep;
+        if (effort.spent <= effort.allowed) return 0;
+        // Nothing may be thrown through SQLite.
+        try {
+            uint64_t bytes = file_system().status(effort.path).size;
+            bytes += file_system().status(effort.path + "-wal").size;
+            effort.allowed = std::max(effort.allowed, kFree + kPerByte * bytes);
+        } catch (const std::exception&) {
+            return 1;
+        }
+        return effort.spent <= effort.allowed ? 0 : 1;
+    }
+
+    /// Counts anew with every statement that begins.
+    static int begin(unsigned /*what*/, void* data, void* /*statement*/, void* /*text*/) {
+        static_cast<Effort*>(data)->spent = 0;
+        return 0;
+    }
+};
 
 Database::Database(const std::filesystem::path& path, Mode mode)
     : path_(std::make_unique<const std::string>(path.string())) {
@@ -243,6 +287,12 @@ void Database::open(const std::string& name, int flags, const char* vfs, Mode mo
         fail_with(database_, *path_, "open the database");
     }
     make_defensive(database_);
+    if (mode != Mode::memory) {
+        effort_ = std::make_unique<Effort>();
+        effort_->path = *path_;
+        sqlite3_progress_handler(database_, Effort::kStep, Effort::spend, effort_.get());
+        sqlite3_trace_v2(database_, SQLITE_TRACE_STMT, Effort::begin, effort_.get());
+    }
     // Only then the log is read without the file that processes share to find their way in it.
     if (mode == Mode::unlocked) execute("PRAGMA locking_mode = EXCLUSIVE");
     execute("PRAGMA cell_size_check = ON");

@@ -33,6 +33,8 @@ public:
     void reset();
 
     bool is_null(int column) const;
+    bool is_integer(int column) const;
+    bool is_number(int column) const;  ///< integer or real
     int64_t column_int64(int column) const;
     double column_double(int column) const;  ///< NaN for NULL
     std::string column_text(int column) const;
@@ -50,8 +52,10 @@ private:
 /// One SQLite connection, used by one thread at a time.
 ///
 /// A database may come from anywhere, so it is opened defensively: trusted_schema off, cell size checks on, no
-/// extensions, no attached files (and therefore no VACUUM), views and triggers disabled, strings and blobs limited.
-/// Whoever else has it locked is waited for, up to five seconds; then Error(locked).
+/// extensions, no attached files (and therefore no VACUUM), views and triggers disabled, strings and blobs limited. A
+/// statement that works longer than one could that reads everything in the file some times over fails with
+/// Error(corrupt): pages that refer to each other in circles have no end. Whoever else has it locked is waited for, up
+/// to five seconds; then Error(locked).
 class Database {
 public:
     enum class Mode {
@@ -85,10 +89,13 @@ public:
     bool in_transaction() const;
 
 private:
+    struct Effort;
+
     void open(const std::string& name, int flags, const char* vfs, Mode mode);
     static void undo_half_change(const std::filesystem::path& path);
 
     std::unique_ptr<const std::string> path_;
+    std::unique_ptr<Effort> effort_;
     sqlite3* database_ = nullptr;
 };
 

@@ -36,9 +36,9 @@ CREATE TABLE frames (
     byte_offset     INTEGER,              -- video: the frame's encoded bytes in the chunk's file
     byte_size       INTEGER,              -- image files: of the file
     packet_flags    INTEGER,              -- video: 1 = a decoder can start here, 2 = no other frame needs it, 4 = others may
-    packet_pts      INTEGER,              -- video: time stamp in units of stream.time_base
+    packet_pts      INTEGER,              -- video: time stamp in units of stream.time_base; NULL: the nominal one (format.md)
     decode_position INTEGER,              -- video: place in decode order; NULL when equal to the position in the chunk
-    checksum        INTEGER               -- lower 32 bits of the XXH3-64 of the frame's encoded bytes; NULL when unknown
+    checksum        INTEGER               -- lower 32 bits of the XXH3-64 of the frame's encoded bytes, signed; NULL: unknown
 );
 
 -- Records tied to frames, in order of writing. data is a JSON object with the user's keys only.
@@ -71,6 +71,7 @@ CREATE TABLE chunk_groups (
     time_min          REAL,              -- NULL without any time
     time_max          REAL,
     times_ascending   INTEGER NOT NULL,  -- 1: every frame has a time and none is before the previous one
+    parts             INTEGER NOT NULL,  -- checksum of what it sums up (format.md)
     checksum          INTEGER NOT NULL,  -- of the row (format.md)
     PRIMARY KEY (level, place)
 ) WITHOUT ROWID;

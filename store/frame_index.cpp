@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <iterator>
 #include <limits>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "codecs/checksum.h"
+#include "store/extra_data_file.h"
 #include "store/frame_search.h"
 #include "store/schema.h"
 
@@ -24,6 +27,8 @@ constexpr int64_t kDisposableFlag = 2;
 constexpr int64_t kNeededFlag = 4;
 /// A row of the table of frames takes more in the file.
 constexpr int64_t kLeastRowBytes = 8;
+/// How long a writer waits for another connection's transaction.
+constexpr int kWriterPatienceMilliseconds = 60000;
 /// Frames looked at to find where a run begins or ends; beyond, the whole chunk is as cheap.
 constexpr int64_t kLongestSearch = 1024;
 /// Frames in a run at least, so that the next request often finds its packets there.
@@ -42,8 +47,13 @@ constexpr int kGroupBits = 5;
 constexpr int kTopLevel = 3;
 /// More frames than any index holds, and few enough to add up.
 constexpr int64_t kLongestTable = int64_t{1} << 60;
-constexpr int64_t kHighestChunk = std::numeric_limits<int64_t>::max();
+/// The largest number that fits in the name of a chunk's file.
+constexpr int64_t kHighestChunk = 999'999'999'999'999;
+/// Groups whose parts have been looked at and are not looked at again.
+constexpr size_t kCheckedGroups = 4096;
 
+constexpr const char* kGroupColumns =
+    "place, number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, parts, checksum";
 constexpr const char* kChunkColumns =
     "chunk, first_index, frame_count, number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, "
     "state, media_bytes, stream IS NOT NULL";
@@ -58,25 +68,22 @@ void write_header(const Database& database, const std::string& uuid) {
     transaction.commit();
 }
 
-void check_header(const Database& database, const std::string& uuid) {
-    const ErrorPlace place{database.path(), {}, {}};
-    if (database.query_int64("PRAGMA application_id") != kIndexApplicationId) {
-        throw Error(ErrorCode::corrupt, place, "not the index of a store");
-    }
-    const int64_t version = database.query_int64("PRAGMA user_version").value_or(0);
-    if (version > kIndexVersion) {
-        throw Error(
-            ErrorCode::unsupported, place,
-            fmt::format("the index has version {}; this version of reelstore reads up to {}", version, kIndexVersion));
-    }
-    const std::string own = database.query_text("SELECT value FROM store WHERE key = 'uuid'").value_or("");
-    if (own != uuid)
-        throw Error(ErrorCode::corrupt, place,
-                    "the index belongs to another store (its uuid differs from metadata.yaml)");
+/// Units of time from one frame to the next at the nominal rate, if that is a whole number; else 0. The time stamps of
+/// most videos are multiples of it, and then not kept.
+int64_t ticks_per_frame(const VideoStream& stream) {
+    if (!(stream.frame_rate > 0) || stream.time_base_num <= 0) return 0;
+    const double ticks =
+        static_cast<double>(stream.time_base_den) / (static_cast<double>(stream.time_base_num) * stream.frame_rate);
+    return ticks >= 1 && ticks < 1e9 && ticks == std::floor(ticks) ? static_cast<int64_t>(ticks) : 0;
 }
 
 int64_t flags_of(const Packet& packet) {
     return (packet.key ? kKeyFlag : 0) | (packet.disposable ? kDisposableFlag : kNeededFlag);
+}
+
+/// As a signed number, which takes four bytes in SQLite's records where an unsigned one may take six.
+int64_t kept_checksum(uint32_t checksum) {
+    return static_cast<int32_t>(checksum);
 }
 
 uint32_t text_checksum(const std::string& text) {
@@ -91,7 +98,12 @@ std::string stream_text(const VideoStream& stream) {
 }
 
 VideoStream parse_stream(const std::string& text) {
-    Json json = Json::parse(text);
+    // It is written again below, level by level on the stack.
+    constexpr int kMostLevels = 8;
+    Json json = Json::parse(text, [](int depth, Json::parse_event_t /*event*/, const Json& /*parsed*/) {
+        if (depth > kMostLevels) throw Error(ErrorCode::corrupt, "they are nested too deeply");
+        return true;
+    });
     if (const auto recorded = json.find("checksum"); recorded != json.end()) {
         const auto checksum = recorded->get<uint32_t>();
         json.erase("checksum");
@@ -101,13 +113,104 @@ VideoStream parse_stream(const std::string& text) {
 }
 
 /// The statement of the schema that makes a table.
-std::string schema_of(const char* table) {
+std::string schema_of(const std::string& table) {
     const std::string_view schema = kIndexSchema;
     const size_t begin = schema.find(fmt::format("CREATE TABLE {} (", table));
     return std::string(schema.substr(begin, schema.find(';', begin) + 1 - begin));
 }
 
-constexpr std::array<const char*, 4> kLaterTables = {"events", "chunk_groups", "sidecars", "hidden_packets"};
+constexpr const char* kGroupTable = "chunk_groups";
+constexpr std::array<const char*, 4> kLaterTables = {"events", kGroupTable, "sidecars", "hidden_packets"};
+
+/// Of each table its columns with type, place in the key and whether they are computed, which could take any time.
+/// Views and virtual tables are no tables.
+std::map<std::string, std::set<std::string>> columns_of(const Database& database) {
+    std::map<std::string, std::set<std::string>> tables;
+    Statement select = database.prepare(
+        "SELECT tables.name, columns.name || ' ' || columns.type || ' ' || columns.pk || ' ' || columns.hidden FROM "
+        "pragma_table_list AS tables JOIN pragma_table_xinfo(tables.name, 'main') AS columns WHERE tables.schema = "
+        "'main' AND tables.type = 'table'");
+    while (select.step()) tables[select.column_text(0)].insert(select.column_text(1));
+    return tables;
+}
+
+/// A statement of the schema without comments and blanks.
+std::string bare(const std::string& sql) {
+    std::string text;
+    for (size_t i = 0; i < sql.size(); ++i) {
+        if (sql.compare(i, 2, "--") == 0) {
+            i = std::min(sql.find('\n', i), sql.size());
+        } else if (!std::isspace(static_cast<unsigned char>(sql[i]))) {
+            text += sql[i];
+        }
+    }
+    return text;
+}
+
+/// Of each table the statement that made it.
+std::map<std::string, std::string> statements_of(const Database& database) {
+    std::map<std::string, std::string> tables;
+    Statement select = database.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'table'");
+    while (select.step()) tables[select.column_text(0)] = bare(select.column_text(1));
+    return tables;
+}
+
+/// Whether the tables are those of the schema. They may have further columns and indexes, but where it is to be
+/// written, none of them may compute anything, which could take any time.
+void check_tables(const Database& database, bool to_write) {
+    static const auto model = [] {
+        const Database database("the schema", Database::Mode::memory);
+        database.execute(kIndexSchema);
+        return std::pair(columns_of(database), statements_of(database));
+    }();
+    const auto& expected = model.first;
+    const auto found = columns_of(database);
+    const auto refuse = [&](const std::string& table) {
+        throw Error(ErrorCode::corrupt, {database.path(), {}, {}},
+                    fmt::format("the table `{}` is not that of an index; run `store index` to rebuild it", table));
+    };
+    for (const auto& [table, columns] : expected) {
+        const auto own = found.find(table);
+        const bool later = std::find(kLaterTables.begin(), kLaterTables.end(), table) != kLaterTables.end();
+        if (own == found.end() && later &&
+            !database.query_int64(fmt::format("SELECT 1 FROM sqlite_master WHERE lower(name) = '{}'", table)))
+            continue;
+        if (own == found.end() ||
+            !std::includes(own->second.begin(), own->second.end(), columns.begin(), columns.end()))
+            refuse(table);
+        for (const std::string& column : own->second) {
+            if (!column.ends_with(" 0")) refuse(table);
+        }
+    }
+    if (!to_write) return;
+    for (const auto& [table, sql] : statements_of(database)) {
+        if (expected.contains(table) && sql != model.second.at(table)) refuse(table);
+    }
+    Statement select = database.prepare("SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''");
+    while (select.step()) {
+        const std::string sql = bare(select.column_text(1));
+        const bool plain = std::count(sql.begin(), sql.end(), '(') == 1 && sql.ends_with(')');
+        if (!plain && expected.contains(select.column_text(0))) refuse(select.column_text(0));
+    }
+}
+
+void check_header(const Database& database, const std::string& uuid, bool to_write) {
+    const ErrorPlace place{database.path(), {}, {}};
+    if (database.query_int64("PRAGMA application_id") != kIndexApplicationId) {
+        throw Error(ErrorCode::corrupt, place, "not the index of a store");
+    }
+    const int64_t version = database.query_int64("PRAGMA user_version").value_or(0);
+    if (version > kIndexVersion) {
+        throw Error(
+            ErrorCode::unsupported, place,
+            fmt::format("the index has version {}; this version of reelstore reads up to {}", version, kIndexVersion));
+    }
+    check_tables(database, to_write);
+    const std::string own = database.query_text("SELECT value FROM store WHERE key = 'uuid'").value_or("");
+    if (own != uuid)
+        throw Error(ErrorCode::corrupt, place,
+                    "the index belongs to another store (its uuid differs from metadata.yaml)");
+}
 
 /// A statement prepared at its first use, at rest and without bindings. `sql` is its text or makes it.
 template <typename Sql>
@@ -163,6 +266,7 @@ struct FrameIndex::Statements {
     std::optional<Statement> summary;
     std::optional<Statement> group_of_chunks;
     std::optional<Statement> group_of_groups;
+    std::optional<Statement> one_group;
     std::optional<Statement> save_group;
 };
 
@@ -181,6 +285,8 @@ struct FrameIndex::Group {
     std::optional<double> time_min = {};
     std::optional<double> time_max = {};
     bool times_ascending = true;
+    uint32_t parts = 0;  ///< checksum of what it sums up
+    uint32_t sum = 0;    ///< checksum of all that, its level and its place
 
     /// Takes over what comes behind.
     void append(const Group& next) {
@@ -193,35 +299,75 @@ struct FrameIndex::Group {
         if (next.time_max) time_max = std::max(time_max.value_or(*next.time_max), *next.time_max);
     }
 
+    std::string text() const {
+        const double none = std::numeric_limits<double>::quiet_NaN();
+        return fmt::format("{} {} {:d} {:a} {:a} {:d}", number_min, number_max, numbers_ascending,
+                           time_min.value_or(none), time_max.value_or(none), times_ascending);
+    }
+
     /// So that no changed bit makes a lookup miss what is there.
     uint32_t checksum(int level, int64_t place) const {
-        const double none = std::numeric_limits<double>::quiet_NaN();
-        const std::string text =
-            fmt::format("{} {} {} {} {:d} {:a} {:a} {:d}", level, place, number_min, number_max, numbers_ascending,
-                        time_min.value_or(none), time_max.value_or(none), times_ascending);
-        return text_checksum(text);
+        return text_checksum(fmt::format("{} {} {} {}", level, place, text(), parts));
     }
 
     static Group of(const ChunkRow& chunk) {
-        return {chunk.number_min, chunk.number_max, chunk.numbers_ascending,
-                chunk.time_min,   chunk.time_max,   chunk.times_ascending};
+        Group group;
+        group.number_min = chunk.number_min;
+        group.number_max = chunk.number_max;
+        group.numbers_ascending = chunk.numbers_ascending;
+        group.time_min = chunk.time_min;
+        group.time_max = chunk.time_max;
+        group.times_ascending = chunk.times_ascending;
+        return group;
     }
 
-    /// From the columns number_min to times_ascending, which begin at `column`.
-    static Group of(const Statement& select, int column) {
+    /// From kGroupColumns; nothing when they do not fit their checksum.
+    static std::optional<Group> of(const Statement& select, int level) {
         Group group;
-        group.number_min = select.column_int64(column);
-        group.number_max = select.column_int64(column + 1);
-        group.numbers_ascending = select.column_int64(column + 2) != 0;
-        if (!select.is_null(column + 3)) group.time_min = select.column_double(column + 3);
-        if (!select.is_null(column + 4)) group.time_max = select.column_double(column + 4);
-        group.times_ascending = select.column_int64(column + 5) != 0;
-        return group;
+        group.number_min = select.column_int64(1);
+        group.number_max = select.column_int64(2);
+        group.numbers_ascending = select.column_int64(3) != 0;
+        if (!select.is_null(4)) group.time_min = select.column_double(4);
+        if (!select.is_null(5)) group.time_max = select.column_double(5);
+        group.times_ascending = select.column_int64(6) != 0;
+        group.parts = static_cast<uint32_t>(select.column_int64(7));
+        group.sum = group.checksum(level, select.column_int64(0));
+        return group.sum == select.column_int64(8) ? std::optional(group) : std::nullopt;
     }
 };
 
-/// By level and place.
-struct FrameIndex::TailGroups : std::map<std::pair<int, int64_t>, Group> {};
+/// By level and place; nothing where there is none yet.
+struct FrameIndex::TailGroups : std::map<std::pair<int, int64_t>, std::optional<Group>> {};
+
+/// Sums up chunks, or groups, in order.
+struct FrameIndex::GroupSum {
+    std::optional<Group> sum = {};
+    std::string parts = {};
+
+    void add(const Group& group) {
+        if (sum) {
+            sum->append(group);
+        } else {
+            sum = group;
+        }
+    }
+    /// `first_index` as in the database.
+    void add(const ChunkRow& chunk, int64_t first_index) {
+        const Group group = Group::of(chunk);
+        parts += fmt::format("{} {} {} {}\n", chunk.chunk, first_index, chunk.frame_count, group.text());
+        add(group);
+    }
+    void add(int64_t place, const Group& group) {
+        parts += fmt::format("{} {}\n", place, group.sum);
+        add(group);
+    }
+    std::optional<Group> finish(int level, int64_t place) {
+        if (!sum) return std::nullopt;
+        sum->parts = text_checksum(parts);
+        sum->sum = sum->checksum(level, place);
+        return sum;
+    }
+};
 
 /// One of the two columns that frames are looked up by.
 template <typename Value>
@@ -239,18 +385,17 @@ public:
         if (whole_) return whole_;
         std::optional<Group> sum;
         Statement select = index_.database().prepare(
-            "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, place, checksum "
-            "FROM "
-            "chunk_groups WHERE level = ?1 ORDER BY place");
+            fmt::format("SELECT {} FROM chunk_groups WHERE level = ?1 ORDER BY place", kGroupColumns));
         select.bind(1, kTopLevel);
         while (select.step()) {
-            const std::optional<Group> group = index_.group_row(select, kTopLevel, select.column_int64(6));
+            const std::optional<Group> group = index_.group_row(select, kTopLevel);
             if (sum && group) {
                 sum->append(*group);
             } else if (group) {
                 sum = group;
             }
         }
+        if (!sum && frame_count() > 0) contradiction(-1);
         if (sum) whole_ = part_of(*sum, kTopLevel + 1, 0);
         return whole_;
     }
@@ -258,6 +403,8 @@ public:
     std::vector<Part> parts(const Part& part, Value low, Value high, int64_t limit) const override {
         const int64_t first = part.level > kTopLevel ? 0 : part.place << kGroupBits;
         const int64_t last = part.level > kTopLevel ? kHighestChunk : first + (int64_t{1} << kGroupBits);
+        // One part is the way to a frame that its neighbours prove; who asks for all relies on what they say.
+        if (limit > 1 && part.level <= kTopLevel) index_.check_group(part.level, part.place);
         return part.level > 1 ? groups(part.level - 1, first, last, low, high, limit)
                               : chunks(first, last, low, high, limit);
     }
@@ -315,16 +462,16 @@ private:
         std::vector<Part> found;
         Statement& select = prepared(groups_, index_.database(), [&] {
             return fmt::format(
-                "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, place, "
-                "checksum FROM chunk_groups WHERE level = ?1 AND place >= ?2 AND place < ?3 AND {} >= ?4 AND {} "
+                "SELECT {} FROM chunk_groups WHERE level = ?1 AND place >= ?2 AND place < ?3 AND {} >= ?4 AND {} "
                 "<= ?5 ORDER BY place LIMIT ?6",
-                kMax, kMin);
+                kGroupColumns, kMax, kMin);
         });
         const AtRest at_rest(select);
         select.bind(1, level).bind(2, first).bind(3, last).bind(4, low).bind(5, high).bind(6, limit);
         while (select.step()) {
-            const int64_t place = select.column_int64(6);
-            const std::optional<Group> group = index_.group_row(select, level, place);
+            const int64_t place = select.column_int64(0);
+            if (!found.empty() && place <= found.back().place) contradiction(-1);
+            const std::optional<Group> group = index_.group_row(select, level);
             const auto part = group ? part_of(*group, level, place) : std::nullopt;
             if (part && part->maximum >= low && part->minimum <= high) found.push_back(*part);
         }
@@ -366,8 +513,10 @@ private:
     std::optional<Result> first_value(std::optional<Statement>& kept, const std::string& select_text, const Part& chunk,
                                       const char* comparison, Value bound, const char* order) const {
         Statement& select = prepared(kept, index_.database(), [&] {
-            return fmt::format("{} FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 AND {} {} ?3 {}",
-                               select_text, kName, comparison, order);
+            // Not by an index that somebody has made, which may say anything.
+            return fmt::format(
+                "{} FROM frames NOT INDEXED WHERE frame_index >= ?1 AND frame_index < ?2 AND {} {} ?3 {}", select_text,
+                kName, comparison, order);
         });
         const AtRest at_rest(select);
         index_.counters_.rows_read += chunk.frame_count;
@@ -398,12 +547,14 @@ FrameIndex::FrameIndex(std::unique_ptr<Database> database)
       times_(std::make_unique<Column<double>>(*this)) {
     data_version_ = database_->query_int64("PRAGMA data_version").value_or(0);
     temporary_groups_ = !has_table("chunk_groups");
+    if (temporary_groups_) database_->execute("PRAGMA temp_store = MEMORY");
     {
         const ReadTransaction reading(*database_);
         base_ = database_->query_int64("SELECT first_index FROM chunks ORDER BY first_index LIMIT 1").value_or(0);
+        if (base_ < 0 || base_ > kLongestTable) contradiction(std::nullopt);
         load();
+        if (temporary_groups_) make_groups(true);
     }
-    if (temporary_groups_) make_groups(true);
 }
 
 FrameIndex::~FrameIndex() = default;
@@ -419,7 +570,7 @@ std::unique_ptr<FrameIndex> FrameIndex::create(const std::filesystem::path& path
 std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, const std::string& uuid,
                                              Database::Mode mode) {
     auto database = std::make_unique<Database>(path, mode);
-    check_header(*database, uuid);
+    check_header(*database, uuid, mode == Database::Mode::read_write);
     if (mode != Database::Mode::read_write) return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
     // A commit counts only when the journal's end is durable too.
     database->execute("PRAGMA synchronous = EXTRA");
@@ -429,20 +580,29 @@ std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, 
             fmt::format("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{}'", table));
     };
     if (std::none_of(kLaterTables.begin(), kLaterTables.end(), missing)) return opened();
-    // What early indexes lack.
-    Transaction transaction(*database);
-    const bool without_groups = missing("chunk_groups");
-    for (const char* table : kLaterTables) {
-        if (missing(table)) database->execute(schema_of(table));
+    // What early indexes lack; the table of groups together with what is in it.
+    {
+        Transaction transaction(*database);
+        for (const char* table : kLaterTables) {
+            if (table != kGroupTable && missing(table)) database->execute(schema_of(table));
+        }
+        transaction.commit();
     }
-    transaction.commit();
     auto index = opened();
-    if (without_groups) {
-        Transaction groups(index->database());
-        index->make_groups(false);
-        groups.commit();
-    }
+    if (index->temporary_groups_) index->keep_groups();
     return index;
+}
+
+/// Makes lasting groups of the temporary ones.
+void FrameIndex::keep_groups() {
+    Transaction transaction(*database_);
+    reload();
+    database_->execute("DROP TABLE temp.chunk_groups");
+    database_->execute(schema_of(kGroupTable));
+    temporary_groups_ = false;
+    make_groups(false);
+    keep_tail_groups();
+    transaction.commit();
 }
 
 bool FrameIndex::has_table(const char* name) const {
@@ -461,9 +621,7 @@ void FrameIndex::load() {
         if (last.step()) {
             ++counters_.summaries_read;
             read_chunk(last, tail_.emplace());
-            if (tail_->first_index < 0 || tail_->frame_count < 0 || tail_->first_index > kLongestTable ||
-                tail_->frame_count > kLongestTable)
-                contradiction(tail_->chunk);
+            if (tail_->first_index < 0) contradiction(tail_->chunk);
             end_ = base_ + tail_->end_index();
         }
     }
@@ -472,15 +630,25 @@ void FrameIndex::load() {
     // Counts that a hostile file claims are believed only as far as there are rows, and room for them.
     const int64_t room =
         asked("PRAGMA page_count").value_or(0) * asked("PRAGMA page_size").value_or(0) / kLeastRowBytes;
-    const int64_t behind_rows =
-        asked("SELECT frame_index + 1 FROM frames ORDER BY frame_index DESC LIMIT 1").value_or(0);
-    if (base_ < 0 || end_ < base_ || end_ - base_ > room || (end_ > base_ && end_ > behind_rows))
+    const int64_t first_index = asked("SELECT first_index FROM chunks ORDER BY first_index LIMIT 1").value_or(base_);
+    if (end_ < base_ || first_index > end_ || end_ - std::max(base_, first_index) > room) contradiction(std::nullopt);
+    // Whoever trims or adds does it to both in one transaction. In between, each chunk looked at is checked.
+    if (asked("SELECT frame_index FROM frames ORDER BY frame_index DESC LIMIT 1").value_or(end_ - 1) != end_ - 1)
         contradiction(std::nullopt);
+    if (end_ > first_index && asked("SELECT frame_index FROM frames ORDER BY frame_index LIMIT 1") != first_index)
+        contradiction(std::nullopt);
+    if (!tail_) return;
+    // In order of number as of index; and none of those that were removed.
+    const auto first = asked("SELECT chunk FROM chunks ORDER BY chunk LIMIT 1");
+    if (asked("SELECT chunk FROM chunks ORDER BY chunk DESC LIMIT 1") != tail_->chunk || first < first_kept_chunk() ||
+        first != asked("SELECT chunk FROM chunks ORDER BY first_index LIMIT 1"))
+        contradiction(tail_->chunk);
 }
 
 void FrameIndex::forget() {
     statements_->last_row = -1;
     known_.clear();
+    checked_groups_.clear();
     numbers_->forget();
     times_->forget();
 }
@@ -488,19 +656,39 @@ void FrameIndex::forget() {
 /// Others may add to the groups that hold the last chunk; lookups go on with those of now until the next refresh.
 void FrameIndex::keep_tail_groups() {
     tail_groups_->clear();
+    groups_begin_ = first_index();
     if (!tail_ || temporary_groups_) return;
-    Statement select = database_->prepare(
-        "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending, place, checksum FROM "
-        "chunk_groups WHERE level = ?1 AND place = ?2");
+    Statement select =
+        database_->prepare(fmt::format("SELECT {} FROM chunk_groups WHERE level = ?1 AND place = ?2", kGroupColumns));
     for (int level = 1; level <= kTopLevel; ++level) {
         const int64_t place = tail_->chunk >> (kGroupBits * level);
         select.bind(1, level).bind(2, place);
+        std::optional<Group> group;
         if (select.step()) {
-            const Group group = Group::of(select, 0);
-            if (group.checksum(level, place) != select.column_int64(7)) contradiction(std::nullopt);
-            tail_groups_->emplace(std::pair(level, place), group);
+            group = Group::of(select, level);
+            if (!group) contradiction(std::nullopt);
+        } else if (tail_->frame_count > 0) {
+            contradiction(std::nullopt);
         }
+        tail_groups_->emplace(std::pair(level, place), group);
         select.reset();
+    }
+}
+
+/// Where chunks have been removed since the opening, what was kept of the groups speaks of them still.
+void FrameIndex::follow_removals() const {
+    if (groups_begin_ == first_index()) return;
+    const ReadTransaction reading(*database_);
+    groups_begin_ = first_index();
+    known_.clear();
+    checked_groups_.clear();
+    numbers_->forget();
+    times_->forget();
+    if (!tail_ || tail_groups_->empty()) return;
+    tail_groups_->clear();
+    for (int level = 1; level <= kTopLevel; ++level) {
+        const int64_t place = tail_->chunk >> (kGroupBits * level);
+        tail_groups_->emplace(std::pair(level, place), summarize_group(level, place));
     }
 }
 
@@ -518,6 +706,7 @@ bool FrameIndex::refresh() {
     try {
         const ReadTransaction reading(*database_);
         load();
+        if (temporary_groups_) make_groups(true);
     } catch (const Error&) {
         tail_ = tail;
         end_ = tail ? base_ + tail->end_index() : base_;
@@ -525,7 +714,6 @@ bool FrameIndex::refresh() {
         closed_ = closed;
         throw;
     }
-    if (temporary_groups_) make_groups(true);
     data_version_ = version;
     return true;
 }
@@ -554,26 +742,31 @@ std::optional<ChunkRow> FrameIndex::chunk_row(const Statement& select) const {
     if (!tail_ || chunk.chunk > tail_->chunk) return std::nullopt;
     if (chunk.chunk == tail_->chunk) return tail_;
     read_chunk(select, chunk);
-    if (chunk.frame_count < 0 || chunk.first_index > tail_->first_index ||
-        chunk.frame_count > tail_->first_index - chunk.first_index)
+    if (chunk.first_index > tail_->first_index || chunk.frame_count > tail_->first_index - chunk.first_index)
         contradiction(chunk.chunk);
     return chunk;
 }
 
-/// A row of groups as it was at the last refresh; nothing for one that was added since.
-std::optional<FrameIndex::Group> FrameIndex::group_row(const Statement& select, int level, int64_t place) const {
+/// A row of groups, from kGroupColumns, as it was at the last refresh; nothing for one that was added since.
+std::optional<FrameIndex::Group> FrameIndex::group_row(const Statement& select, int level) const {
     ++counters_.summaries_read;
+    const int64_t place = select.column_int64(0);
+    if (place < 0) contradiction(std::nullopt);
     if (!tail_ || place > tail_->chunk >> (kGroupBits * level)) return std::nullopt;
     if (const auto kept = tail_groups_->find({level, place}); kept != tail_groups_->end()) return kept->second;
-    const Group group = Group::of(select, 0);
-    if (group.checksum(level, place) != select.column_int64(7)) contradiction(std::nullopt);
+    std::optional<Group> group = Group::of(select, level);
+    if (!group) contradiction(std::nullopt);
     return group;
 }
 
 void FrameIndex::read_chunk(const Statement& select, ChunkRow& chunk) const {
     chunk.chunk = select.column_int64(0);
-    chunk.first_index = select.column_int64(1) - base_;
+    const int64_t first_index = select.column_int64(1);
     chunk.frame_count = select.column_int64(2);
+    if (chunk.chunk < 0 || chunk.chunk > kHighestChunk || first_index < 0 || first_index > kLongestTable ||
+        chunk.frame_count < 0 || chunk.frame_count > kLongestTable)
+        contradiction(chunk.chunk);
+    chunk.first_index = first_index - base_;
     chunk.number_min = select.column_int64(3);
     chunk.number_max = select.column_int64(4);
     chunk.numbers_ascending = select.column_int64(5) != 0;
@@ -641,6 +834,7 @@ void FrameIndex::visit_chunks(const std::function<bool(const ChunkRow&)>& visit)
         while (select.step()) {
             const std::optional<ChunkRow> chunk = chunk_row(select);
             if (!chunk) break;
+            if (chunk->chunk <= (chunks.empty() ? last : chunks.back().chunk)) contradiction(chunk->chunk);
             chunks.push_back(*chunk);
             if (chunks.back().first_index != expected.value_or(chunks.back().first_index))
                 contradiction(chunks.back().chunk);
@@ -700,6 +894,7 @@ FrameIndex::RowValues FrameIndex::row_values(int64_t index) const {
     const AtRest at_rest(select);
     select.bind(1, index + base_);
     if (!select.step()) missing_row(index);
+    if (!select.is_integer(0) || !(select.is_number(1) || select.is_null(1))) contradiction(std::nullopt);
     ++counters_.rows_read;
     statements_->last_row = index;
     statements_->last_checksum.reset();
@@ -737,10 +932,12 @@ std::vector<IndexRun> FrameIndex::runs_of_times(double low, double high) const {
 }
 
 const LookupColumn<int64_t>& FrameIndex::numbers() const {
+    follow_removals();
     return *numbers_;
 }
 
 const LookupColumn<double>& FrameIndex::times() const {
+    follow_removals();
     return *times_;
 }
 
@@ -757,7 +954,9 @@ void FrameIndex::visit_rows(int64_t first, int64_t last, const std::function<boo
         select.bind(1, first + base_).bind(2, end + base_);
         for (; first < end; ++first) {
             if (!select.step() || select.column_int64(0) != first + base_) missing_row(first);
-            if (select.column_int64(3) != chunk.chunk) contradiction(chunk.chunk);
+            if (select.column_int64(3) != chunk.chunk || !select.is_integer(1) ||
+                !(select.is_number(2) || select.is_null(2)))
+                contradiction(chunk.chunk);
             ++counters_.rows_read;
             if (!visit(
                     {first, select.column_int64(1), select.column_double(2), chunk.chunk, first - chunk.first_index}))
@@ -848,6 +1047,7 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
     table->packets.resize(all);
     table->display_order.assign(frames, std::numeric_limits<uint32_t>::max());
     std::vector<bool> taken(all, false);
+    const int64_t ticks = ticks_per_frame(table->stream);
     // Columns from `column` on: byte_offset, byte_size, packet_flags, packet_pts, checksum.
     const auto take = [&](const Statement& select, int column, int64_t place) {
         // Frames still in the encoder leave a gap in decode order while recording: then the table is not complete.
@@ -890,6 +1090,7 @@ std::shared_ptr<const PacketTable> FrameIndex::packet_table(int64_t chunk_number
         const int64_t shown = select.column_int64(0) - base_ - range.first;
         const int64_t place = select.is_null(1) ? shown : select.column_int64(1) - table->first_position;
         if (!take(select, 2, place)) return nullptr;
+        if (select.is_null(5)) table->packets[static_cast<size_t>(place)].pts = (table->first_position + shown) * ticks;
         table->display_order[static_cast<size_t>(shown)] = static_cast<uint32_t>(place);
         ++rows;
     }
@@ -951,9 +1152,13 @@ std::vector<ExtraDataRow> FrameIndex::extra_data_page(int64_t first, int64_t las
     const auto take = [&](Statement& select) {
         while (static_cast<int64_t>(records.size()) < kRecordsTogether && bytes < kRecordBytesTogether &&
                select.step()) {
-            records.push_back({select.column_int64(0) - base_, select.column_text(2)});
+            const ExtraDataPlace place{select.column_int64(0) - base_, select.column_int64(1)};
+            if (after &&
+                std::pair(place.frame_index, place.record_id) <= std::pair(after->frame_index, after->record_id))
+                contradiction(std::nullopt);
+            records.push_back({place.frame_index, select.column_text(2)});
             bytes += records.back().data.size();
-            after = {records.back().frame_index, select.column_int64(1)};
+            after = place;
         }
     };
     int64_t from = first;
@@ -989,45 +1194,76 @@ void FrameIndex::visit_extra_data(int64_t first, int64_t last,
 
 void FrameIndex::visit_events(const std::function<bool(const EventRow&)>& visit) const {
     if (!has_table("events")) return;
-    Statement select = database_->prepare("SELECT time, kind, frame_index, data FROM events ORDER BY event_id");
+    Statement select =
+        database_->prepare("SELECT time, kind, frame_index, data, event_id FROM events ORDER BY event_id");
+    std::optional<int64_t> last;
     while (select.step()) {
+        if (last && select.column_int64(4) <= *last) contradiction(std::nullopt);
+        last = select.column_int64(4);
         EventRow event{select.column_double(0), select.column_text(1), std::nullopt, select.column_text(3)};
         // What happened before frames that have been removed belongs to none that is there.
         if (!select.is_null(2) && select.column_int64(2) >= base_) event.frame_index = select.column_int64(2) - base_;
+        if (refuses_extra_data(event.data)) contradiction(std::nullopt);
         if (!visit(event)) return;
     }
 }
 
 int64_t FrameIndex::event_count() const {
-    return has_table("events") ? database_->query_int64("SELECT COUNT(*) FROM events").value_or(0) : 0;
+    // COUNT(*) alone goes over all pages as one instruction, which nothing can end.
+    return has_table("events") ? database_->query_int64("SELECT SUM(1) FROM events").value_or(0) : 0;
 }
 
 // ---- groups
 
 std::optional<FrameIndex::Group> FrameIndex::summarize_group(int level, int64_t place) const {
-    std::optional<Group> sum;
-    const auto add = [&](const Group& group) {
-        if (sum) {
-            sum->append(group);
-        } else {
-            sum = group;
-        }
-    };
+    GroupSum sum;
     const int64_t first = place << kGroupBits;
     const int64_t last = first + (int64_t{1} << kGroupBits);
     Statement& select =
         level == 1
             ? prepared(statements_->group_of_chunks, *database_,
-                       "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending FROM "
-                       "chunks WHERE chunk >= ?1 AND chunk < ?2 AND frame_count > 0 ORDER BY chunk")
-            : prepared(statements_->group_of_groups, *database_,
-                       "SELECT number_min, number_max, numbers_ascending, time_min, time_max, times_ascending FROM "
-                       "chunk_groups WHERE place >= ?1 AND place < ?2 AND level = ?3 ORDER BY place");
+                       [&] {
+                           return fmt::format("SELECT {} FROM chunks WHERE chunk >= ?1 AND chunk < ?2 ORDER BY chunk",
+                                              kChunkColumns);
+                       })
+            : prepared(statements_->group_of_groups, *database_, [&] {
+                  return fmt::format(
+                      "SELECT {} FROM chunk_groups WHERE place >= ?1 AND place < ?2 AND level = ?3 ORDER BY "
+                      "place",
+                      kGroupColumns);
+              });
     const AtRest at_rest(select);
     select.bind(1, first).bind(2, last);
     if (level > 1) select.bind(3, level - 1);
-    while (select.step()) add(Group::of(select, 0));
-    return sum;
+    while (select.step()) {
+        if (level > 1) {
+            if (const auto group = group_row(select, level - 1)) sum.add(select.column_int64(0), *group);
+        } else if (const auto chunk = chunk_row(select); chunk && chunk->frame_count > 0) {
+            sum.add(*chunk, chunk->first_index + base_);
+        }
+    }
+    return sum.finish(level, place);
+}
+
+void FrameIndex::check_group(int level, int64_t place) const {
+    if (checked_groups_.contains({level, place})) return;
+    // Chunks that have been removed since are in the groups of the opening, but no longer in the table.
+    if (first_index() > 0) return;
+    std::optional<Group> said;
+    if (const auto kept = tail_groups_->find({level, place}); kept != tail_groups_->end()) {
+        said = kept->second;
+    } else {
+        Statement& select = prepared(statements_->one_group, *database_, [&] {
+            return fmt::format("SELECT {} FROM chunk_groups WHERE level = ?1 AND place = ?2", kGroupColumns);
+        });
+        const AtRest at_rest(select);
+        select.bind(1, level).bind(2, place);
+        if (select.step()) said = group_row(select, level);
+    }
+    const std::optional<Group> found = summarize_group(level, place);
+    if (!said || !found || said->sum != found->sum) contradiction(std::nullopt);
+    if (checked_groups_.size() >= kCheckedGroups) checked_groups_.clear();
+    checked_groups_.emplace(level, place);
 }
 
 void FrameIndex::update_groups(int64_t chunk) {
@@ -1039,28 +1275,29 @@ void FrameIndex::update_groups(int64_t chunk) {
                 .bind(1, level)
                 .bind(2, place)
                 .run();
-            tail_groups_->erase({level, place});
+            if (const auto kept = tail_groups_->find({level, place}); kept != tail_groups_->end()) kept->second.reset();
             continue;
         }
         Statement& save = prepared(
             statements_->save_group, *database_,
             "INSERT OR REPLACE INTO chunk_groups (level, place, number_min, number_max, numbers_ascending, time_min, "
-            "time_max, times_ascending, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+            "time_max, times_ascending, parts, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
         save.bind(1, level).bind(2, place).bind(3, group->number_min).bind(4, group->number_max);
         save.bind(5, int64_t{group->numbers_ascending});
         if (group->time_min) save.bind(6, *group->time_min);
         if (group->time_max) save.bind(7, *group->time_max);
-        save.bind(8, int64_t{group->times_ascending}).bind(9, int64_t{group->checksum(level, place)});
+        save.bind(8, int64_t{group->times_ascending}).bind(9, int64_t{group->parts}).bind(10, int64_t{group->sum});
         save.run();
         if (const auto kept = tail_groups_->find({level, place}); kept != tail_groups_->end()) kept->second = *group;
     }
+    checked_groups_.clear();
     numbers_->forget();
     times_->forget();
 }
 
 void FrameIndex::make_groups(bool temporary) {
     if (temporary) {
-        database_->execute("PRAGMA temp_store = MEMORY; DROP TABLE IF EXISTS temp.chunk_groups");
+        database_->execute("DROP TABLE IF EXISTS temp.chunk_groups");
         const std::string create = "CREATE ";
         database_->execute(create + "TEMP " + schema_of("chunk_groups").substr(create.size()));
     }
@@ -1129,15 +1366,20 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
         statements_->insert, *database_,
         "INSERT INTO frames (frame_index, frame_number, frame_time, chunk, byte_offset, byte_size, packet_flags, "
         "packet_pts, decode_position, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+    const std::optional<VideoStream> recorded =
+        frames.front().stored.packet && chunk.has_stream ? stream(chunk.chunk) : std::nullopt;
+    // Without the rate nobody could tell them again.
+    const int64_t ticks = recorded ? ticks_per_frame(*recorded) : 0;
     for (const NewFrame& frame : frames) {
         insert.bind(1, chunk.end_index() + base_).bind(2, frame.number).bind(3, frame.time).bind(4, chunk.chunk);
         if (const std::optional<Packet>& packet = frame.stored.packet) {
             insert.bind(5, static_cast<int64_t>(packet->offset)).bind(6, int64_t{packet->size});
-            insert.bind(7, flags_of(*packet)).bind(8, packet->pts);
+            insert.bind(7, flags_of(*packet));
+            if (packet->pts != frame.stored.position * ticks) insert.bind(8, packet->pts);
             if (frame.stored.decode_position != frame.stored.position) insert.bind(9, frame.stored.decode_position);
-            if (packet->checksum) insert.bind(10, int64_t{*packet->checksum});
+            if (packet->checksum) insert.bind(10, kept_checksum(*packet->checksum));
         } else if (frame.stored.checksum) {
-            insert.bind(6, static_cast<int64_t>(frame.stored.bytes)).bind(10, int64_t{*frame.stored.checksum});
+            insert.bind(6, static_cast<int64_t>(frame.stored.bytes)).bind(10, kept_checksum(*frame.stored.checksum));
         }
         insert.run();
         summary.add(frame.number, frame.time);
@@ -1148,8 +1390,14 @@ void FrameIndex::add_frames(std::span<const NewFrame> frames) {
     update_groups(chunk.chunk);
 }
 
-void FrameIndex::set_stream(const VideoStream& stream) {
-    save_stream(tail_.value().chunk, stream);
+void FrameIndex::set_stream(const VideoStream& fresh) {
+    const ChunkRow& chunk = tail_.value();
+    const std::optional<VideoStream> recorded = chunk.has_stream ? stream(chunk.chunk) : std::nullopt;
+    if (chunk.frame_count > 0 && (recorded ? ticks_per_frame(*recorded) : 0) != ticks_per_frame(fresh)) {
+        throw Error(ErrorCode::invalid_argument, {database_->path(), chunk.chunk, {}},
+                    "the rate of a chunk cannot change once it has frames");
+    }
+    save_stream(chunk.chunk, fresh);
 }
 
 void FrameIndex::add_hidden_packets(const PacketTable& table) {
@@ -1166,7 +1414,7 @@ void FrameIndex::save_hidden_packets(int64_t chunk, const PacketTable& table) {
         if (!packet.hidden) continue;
         insert.bind(1, chunk).bind(2, static_cast<int64_t>(place)).bind(3, static_cast<int64_t>(packet.offset));
         insert.bind(4, int64_t{packet.size}).bind(5, flags_of(packet)).bind(6, packet.pts);
-        if (packet.checksum) insert.bind(7, int64_t{*packet.checksum});
+        if (packet.checksum) insert.bind(7, kept_checksum(*packet.checksum));
         insert.run();
     }
 }
@@ -1200,14 +1448,16 @@ void FrameIndex::replace_packets(int64_t number, const PacketTable& table) {
         "checksum = COALESCE(checksum, ?7) WHERE frame_index = ?1");
     statements_->last_row = -1;
     chunk->media_bytes = 0;
+    const int64_t ticks = ticks_per_frame(table.stream);
     for (int64_t position = 0; position < chunk->frame_count; ++position) {
         const Packet& packet = table.packet_of(position);
         const int64_t place = table.display_order[static_cast<size_t>(position)];
         update.bind(1, chunk->first_index + base_ + position);
         update.bind(2, static_cast<int64_t>(packet.offset)).bind(3, int64_t{packet.size});
-        update.bind(4, flags_of(packet)).bind(5, packet.pts);
+        update.bind(4, flags_of(packet));
+        if (packet.pts != position * ticks) update.bind(5, packet.pts);
         if (place != position) update.bind(6, place);
-        if (packet.checksum) update.bind(7, int64_t{*packet.checksum});
+        if (packet.checksum) update.bind(7, kept_checksum(*packet.checksum));
         update.run();
         chunk->media_bytes += packet.size;
     }
@@ -1235,12 +1485,17 @@ void FrameIndex::add_extra_data(int64_t frame_index, const std::string& data) {
     insert.bind(1, frame_index + base_).bind(2, data).run();
 }
 
-void FrameIndex::add_event(const EventRow& event) {
+int64_t FrameIndex::add_event(const EventRow& event) {
     Statement& insert = prepared(statements_->event, *database_,
                                  "INSERT INTO events (time, kind, frame_index, data) VALUES (?1, ?2, ?3, ?4)");
     insert.bind(1, event.time).bind(2, event.kind).bind(4, event.data);
     if (event.frame_index) insert.bind(3, *event.frame_index + base_);
     insert.run();
+    return database_->query_int64("SELECT last_insert_rowid()").value();
+}
+
+void FrameIndex::set_event_data(int64_t event_id, const std::string& data) {
+    database_->prepare("UPDATE events SET data = ?2 WHERE event_id = ?1").bind(1, event_id).bind(2, data).run();
 }
 
 void FrameIndex::renumber_before(int64_t zero_index) {
@@ -1270,6 +1525,17 @@ void FrameIndex::renumber_before(int64_t zero_index) {
     statements_->last_row = -1;
 }
 
+void FrameIndex::begin_behind(int64_t removed_frames, int64_t first_kept_chunk) {
+    base_ = end_ = removed_frames;
+    if (first_kept_chunk > 0) set_first_kept_chunk(first_kept_chunk);
+}
+
+void FrameIndex::set_first_kept_chunk(int64_t chunk) {
+    database_->prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('first_chunk', ?1)")
+        .bind(1, std::to_string(chunk))
+        .run();
+}
+
 void FrameIndex::remove_first_chunk() {
     Statement select = database_->prepare("SELECT chunk FROM chunks ORDER BY first_index LIMIT 2");
     if (!select.step()) contradiction(std::nullopt);
@@ -1285,15 +1551,16 @@ void FrameIndex::remove_first_chunk() {
     for (const char* table : {"chunks", "sidecars", "hidden_packets"}) {
         database_->prepare(fmt::format("DELETE FROM {} WHERE chunk = ?1", table)).bind(1, chunk).run();
     }
-    database_->prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('first_chunk', ?1)")
-        .bind(1, std::to_string(next))
-        .run();
+    set_first_kept_chunk(next);
     update_groups(chunk);
     forget();
 }
 
 void FrameIndex::use_write_ahead_log(bool on) {
     if (on) {
+        // Whoever trims the store meanwhile takes its turns (store/trim.h); a recording does not end because the disk
+        // made that one slow.
+        database_->execute(fmt::format("PRAGMA busy_timeout = {}", kWriterPatienceMilliseconds));
         database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = EXTRA;");
         return;
     }

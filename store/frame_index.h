@@ -5,8 +5,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/sqlite.h"
@@ -79,7 +81,7 @@ public:
     std::vector<int64_t> open_chunks() const;
     std::optional<SidecarMark> sidecar_mark(int64_t chunk) const;
     /// Frames of the recording that came before index 0 and have been removed.
-    int64_t removed_frames() const { return base_; }
+    int64_t removed_frames() const override { return base_; }
     /// Index of the first frame that is there now; above 0 when some have been removed since the opening.
     int64_t first_index() const;
     /// Chunks with lower numbers have been removed on purpose; files of them are left over.
@@ -92,6 +94,8 @@ public:
 
     // Writing. Group calls in a Transaction on database().
     const Database& database() const { return *database_; }
+    /// Makes a new, empty index that of a recording from whose beginning chunks have been removed.
+    void begin_behind(int64_t removed_frames, int64_t first_kept_chunk);
     /// A new chunk behind all others.
     void add_chunk(int64_t chunk, bool closed);
     /// Appends frames to the last chunk, in order of position.
@@ -110,7 +114,9 @@ public:
     /// Records that no writer is at work any more, or that one is.
     void set_closed(bool closed);
     void add_extra_data(int64_t frame_index, const std::string& data);
-    void add_event(const EventRow& event);
+    /// Gives the event's id.
+    int64_t add_event(const EventRow& event);
+    void set_event_data(int64_t event_id, const std::string& data);
     /// Gives the frames before `zero_index` the numbers ..., -2, -1.
     void renumber_before(int64_t zero_index);
     /// Forgets the first chunk with its frames and extra data, whatever its state. The last one stays: Error
@@ -130,6 +136,7 @@ private:
     template <typename Value>
     class Column;
     struct Group;
+    struct GroupSum;
     struct TailGroups;
     struct Statements;
 
@@ -138,9 +145,10 @@ private:
     void forget();
     bool has_table(const char* name) const;
     void keep_tail_groups();
+    void follow_removals() const;
     std::optional<ChunkRow> chunk_row(const Statement& select) const;
     void read_chunk(const Statement& select, ChunkRow& chunk) const;
-    std::optional<Group> group_row(const Statement& select, int level, int64_t place) const;
+    std::optional<Group> group_row(const Statement& select, int level) const;
     std::optional<ChunkRow> one_chunk(Statement& select) const;
     ChunkRow existing_chunk(int64_t chunk) const;
     /// The chunk with this frame, checked against the rows at its ends.
@@ -149,28 +157,34 @@ private:
     struct RowValues;
     RowValues row_values(int64_t index) const;
     void set_chunk_state(int64_t chunk, bool closed);
+    void set_first_kept_chunk(int64_t chunk);
     void save_summary(const ChunkRow& chunk);
     void save_stream(int64_t chunk, const VideoStream& stream);
     void save_hidden_packets(int64_t chunk, const PacketTable& table);
     int64_t hidden_count(int64_t chunk) const;
     std::optional<Group> summarize_group(int level, int64_t place) const;
+    /// Throws Error(corrupt) when what a group sums up is not what it says.
+    void check_group(int level, int64_t place) const;
     void update_groups(int64_t chunk);
     void make_groups(bool temporary);
+    void keep_groups();
     /// First and one behind the last index of frames around `position` that can be decoded without others.
     std::optional<std::pair<int64_t, int64_t>> independent_run(const ChunkRow& chunk, int64_t position) const;
     [[noreturn]] void missing_row(int64_t index) const;
     [[noreturn]] void contradiction(std::optional<int64_t> chunk) const;
 
     std::unique_ptr<Database> database_;
-    int64_t base_ = 0;          ///< frame_index in the database of the frame with index 0
-    int64_t end_ = 0;           ///< frame_index in the database behind the last frame
-    int64_t data_version_ = 0;  ///< SQLite's count of commits by others
+    int64_t base_ = 0;                  ///< frame_index in the database of the frame with index 0
+    int64_t end_ = 0;                   ///< frame_index in the database behind the last frame
+    int64_t data_version_ = 0;          ///< SQLite's count of commits by others
+    mutable int64_t groups_begin_ = 0;  ///< first_index() for which the groups below speak
     bool closed_ = false;
     bool temporary_groups_ = false;  ///< an early index: made at opening, for this connection alone
     // Only the last chunk grows: with its summary, and those of the groups that hold it, as of the opening or the last
     // refresh, everything is as it was then.
     std::optional<ChunkRow> tail_;
     mutable std::vector<ChunkRow> known_;  ///< chunks looked at lately, the latest first
+    mutable std::set<std::pair<int, int64_t>> checked_groups_;
     std::unique_ptr<Statements> statements_;
     std::unique_ptr<TailGroups> tail_groups_;
     std::unique_ptr<Column<int64_t>> numbers_;

@@ -103,6 +103,8 @@ public:
                                                             std::optional<int64_t> /*position*/ = {}) const {
         return nullptr;
     }
+    /// Frames of the recording that came before index 0 and have been removed, as far as that is known.
+    virtual int64_t removed_frames() const { return 0; }
     /// The checksum recorded for the bytes of a frame; nothing when there is none.
     virtual std::optional<uint32_t> checksum(int64_t /*index*/) const { return std::nullopt; }
     /// False until the writer has closed the store.

@@ -8,8 +8,15 @@ namespace reelstore {
 
 namespace {
 
-/// Frames of chunks kept together: 16 bytes each.
+/// Frames of chunks kept together: 16 bytes each; and chunks, however small they are.
 constexpr size_t kKeptFrames = size_t{2} << 20;
+constexpr size_t kKeptChunks = 256;
+
+bool same_summary(const ChunkRow& a, const ChunkRow& b) {
+    return a.frame_count == b.frame_count && a.numbers_ascending == b.numbers_ascending &&
+           a.times_ascending == b.times_ascending && a.time_min == b.time_min && a.time_max == b.time_max &&
+           (a.frame_count == 0 || (a.number_min == b.number_min && a.number_max == b.number_max));
+}
 
 }  // namespace
 
@@ -177,12 +184,12 @@ std::shared_ptr<const ChunkSidecar> LoadedTable::rows(size_t place) const {
     }
     const ChunkRow& chunk = chunks_[place];
     auto loaded = std::make_shared<const ChunkSidecar>(load_(chunk));
-    if (static_cast<int64_t>(loaded->numbers.size()) != chunk.frame_count ||
-        static_cast<int64_t>(loaded->times.size()) != chunk.frame_count)
+    // Lookups go by the summary.
+    if (loaded->times.size() != loaded->numbers.size() || !same_summary(summary_of(chunk.chunk, *loaded), chunk))
         numbers_->contradiction(chunk.chunk);
     size_t frames = loaded->numbers.size();
     for (const auto& [other, rows] : kept_) frames += rows->numbers.size();
-    while (!kept_.empty() && frames > kKeptFrames) {
+    while (!kept_.empty() && (frames > kKeptFrames || kept_.size() >= kKeptChunks)) {
         frames -= kept_.back().second->numbers.size();
         kept_.pop_back();
     }

@@ -100,6 +100,7 @@ struct ExtraDataToRenumber {
 std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameTable& frames, const StoreLayout& layout,
                                                         int64_t chunk) {
     std::vector<ExtraDataToRenumber> files;
+    int64_t removed_frames = frames.removed_frames();
     for (const std::filesystem::path& path : layout.extra_data_files(chunk)) {
         if (path.extension() != ".json") {
             throw Error(ErrorCode::unsupported, {path.string(), chunk, {}},
@@ -107,12 +108,12 @@ std::vector<ExtraDataToRenumber> extra_data_to_renumber(const FrameTable& frames
         }
         ExtraDataToRenumber file{path, read_extra_data_file(path).records, {}, {}};
         for (const Json& record : file.records) {
-            std::optional<int64_t> frame = frame_of_record(frames, record);
+            std::optional<int64_t> frame = frame_of_record(frames, record, removed_frames);
             if (!frame && record.contains(kNumberBefore)) {
                 // A run that was ended had come to this file, but not to its chunk's numbers.
                 Json before = record;
                 before["frame_number"] = record[kNumberBefore];
-                frame = frame_of_record(frames, before);
+                frame = frame_of_record(frames, before, removed_frames);
             }
             file.frames.push_back(frame);
         }
@@ -144,7 +145,9 @@ void write_renumbered(ExtraDataToRenumber& file) {
 IndexResult build_index(const std::filesystem::path& store, const ChunkProgress& progress) {
     const std::filesystem::path folder = store_folder(store);
     read_metadata(folder);  // what is no store gets no lock file
-    return build_index(folder, StoreLock(folder), progress);
+    const StoreLock lock(folder);
+    const TrimLock trim_lock(folder);
+    return build_index(folder, lock, progress);
 }
 
 IndexResult build_index(const std::filesystem::path& store, const StoreLock&, const ChunkProgress& progress) {
@@ -199,6 +202,7 @@ RenumberResult renumber(const std::filesystem::path& store, const ChunkProgress&
     const StoreMetadata metadata = read_metadata(folder);
     const StoreLayout layout(folder, metadata.kind, metadata.extension);
     const StoreLock lock(folder);
+    const TrimLock trim_lock(folder);
     const std::unique_ptr<FrameIndex> index = open_existing_index(folder, metadata);
 
     // Everything is read before the first file is changed, so that a store that cannot be renumbered stays as it is.

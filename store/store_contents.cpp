@@ -147,10 +147,10 @@ void write_extra_data_file(const FrameIndex& index, const StoreLayout& layout, i
     ExtraDataText text;
     index.visit_extra_data(first, first + static_cast<int64_t>(frames.numbers.size()), [&](const ExtraDataRow& row) {
         const auto position = static_cast<size_t>(row.frame_index - first);
-        const Json data = Json::parse(row.data, nullptr, false);
+        const std::optional<Json> data = parse_extra_data(row.data);
         // What a damaged index holds for a record is nobody's data.
-        if (!data.is_object()) return true;
-        text.add(data, frames.times[position], frames.numbers[position], row.frame_index + index.removed_frames());
+        if (!data) return true;
+        text.add(*data, frames.times[position], frames.numbers[position], row.frame_index + index.removed_frames());
         return true;
     });
     if (!text.empty()) write_file_atomically(layout.extra_data(chunk), text.finish());
@@ -168,9 +168,12 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
     const ChunkProgress& progress = options.progress;
     const std::vector<StoreLayout::Chunk> chunks = layout.chunks();
     const ChunkFormat* format = reading_format(metadata);
+    const int64_t first_kept = options.earlier ? options.earlier->first_kept_chunk() : 0;
+    if (options.earlier) index.begin_behind(options.earlier->removed_frames(), first_kept);
     int64_t done = 0;
     for (const StoreLayout::Chunk& chunk : chunks) {
         if (progress) progress(done++, static_cast<int64_t>(chunks.size()));
+        if (chunk.number < first_kept) continue;
         std::string problem;
         const std::optional<ChunkSidecar> sidecar = readable_sidecar(layout, chunk.number, problem);
         if (!sidecar) {
@@ -250,22 +253,24 @@ bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
         }
         return true;
     });
+    const int64_t first_kept = index.first_kept_chunk();
     return std::any_of(on_disk.begin(), on_disk.end(), [&](const StoreLayout::Chunk& chunk) {
-        if (!chunk.has_sidecar || complete.contains(chunk.number)) return false;
+        if (chunk.number < first_kept || !chunk.has_sidecar || complete.contains(chunk.number)) return false;
         std::string problem;
         const std::optional<ChunkSidecar> sidecar = readable_sidecar(layout, chunk.number, problem);
         return sidecar && static_cast<int64_t>(sidecar->numbers.size()) > unfinished[chunk.number];
     });
 }
 
-std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& record) {
+std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& record, int64_t& removed_frames) {
     const std::optional<int64_t> number = whole_number(record, "frame_number");
     std::optional<double> time;
     if (const auto value = record.find("frame_time"); value != record.end() && value->is_number())
         time = value->get<double>();
     if (time && !std::isfinite(*time)) time.reset();
-    if (const std::optional<int64_t> own_index = whole_number(record, "frame_index")) {
-        const std::optional<FrameRow> row = index.row(*own_index);
+    const std::optional<int64_t> own_index = whole_number(record, "frame_index");
+    if (own_index) {
+        const std::optional<FrameRow> row = index.row(*own_index - removed_frames);
         if (row && (!number || (row->number == *number && (!time || row->time == *time)))) return row->index;
     }
     // Older writers gave no index, and one is off where a chunk is missing: then the number decides, and where numbers
@@ -273,7 +278,10 @@ std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& reco
     if (!number) return std::nullopt;
     if (time) {
         const std::optional<FrameRow> row = index.find_time(*time, Match::exact);
-        if (row && row->number == *number) return row->index;
+        if (row && row->number == *number) {
+            if (own_index) removed_frames = *own_index - row->index;
+            return row->index;
+        }
     }
     const std::optional<FrameRow> row = index.find_number(*number, Match::exact);
     return row ? std::optional(row->index) : std::nullopt;
@@ -281,6 +289,7 @@ std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& reco
 
 void visit_extra_data_files(const FrameTable& index, const StoreLayout& layout, std::vector<std::string>& warnings,
                             const std::function<void(ExtraRecord)>& visit) {
+    int64_t removed_frames = index.removed_frames();
     index.visit_chunks([&](const ChunkRow& chunk) {
         for (const std::filesystem::path& path : layout.extra_data_files(chunk.chunk)) {
             ExtraDataFile file;
@@ -294,7 +303,7 @@ void visit_extra_data_files(const FrameTable& index, const StoreLayout& layout, 
             for (std::string& warning : file.warnings) warnings.push_back(std::move(warning));
             int64_t homeless = 0;
             for (Json& data : file.records) {
-                const std::optional<int64_t> frame = frame_of_record(index, data);
+                const std::optional<int64_t> frame = frame_of_record(index, data, removed_frames);
                 if (!frame) {
                     ++homeless;
                     continue;
@@ -357,10 +366,10 @@ void visit_extra_data_only_in(const FrameIndex& earlier, const FrameTable& index
         if (!known || !layout.extra_data_files(chunk.chunk).empty()) return true;
         earlier.visit_extra_data(known->first_index, known->first_index + known->frame_count,
                                  [&](const ExtraDataRow& row) {
-                                     Json data = Json::parse(row.data, nullptr, false);
+                                     std::optional<Json> data = parse_extra_data(row.data);
                                      const int64_t position = row.frame_index - known->first_index;
-                                     if (data.is_object() && position < chunk.frame_count)
-                                         visit({chunk.first_index + position, std::move(data)});
+                                     if (data && position < chunk.frame_count)
+                                         visit({chunk.first_index + position, std::move(*data)});
                                      return true;
                                  });
         return true;
@@ -400,6 +409,7 @@ public:
         }
     }
     int64_t event_count() const override { return earlier_ ? earlier_->event_count() : 0; }
+    int64_t removed_frames() const override { return earlier_ ? earlier_->removed_frames() : 0; }
 
 private:
     std::shared_ptr<const FrameIndex> earlier_;

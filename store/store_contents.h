@@ -98,7 +98,9 @@ bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
 /// The frame that a record says it belongs to: the one with its frame_index if that has its frame_number (and
 /// frame_time, if it says one), else the first with its frame_time if that has its frame_number, else the first with
 /// its frame_number.
-std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& record);
+/// A record's frame_index counts since the recording began: `removed_frames` is by how much that is more than the
+/// table's; to begin with table.removed_frames(), and set to what a record found by its time tells.
+std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& record, int64_t& removed_frames);
 
 /// Hands the extra data of a store over from its files, chunk by chunk. Records that belong to no frame are passed over
 /// and said in `warnings`.

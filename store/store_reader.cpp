@@ -135,9 +135,24 @@ struct StoreReader::Opened {
                     fmt::format("{}; read from the chunks instead (`store index` makes a new one)", error.what()));
             }
         }
-        OpenedSidecars opened = open_sidecars(layout, warnings, std::move(earlier), unchanged);
+        OpenedSidecars opened = open_beside(std::move(earlier), unchanged);
         incomplete = opened.result.chunks_left_out > 0 || opened.result.chunks_without_media > 0;
         sidecars = std::move(opened.table);
+    }
+
+    /// The chunks, with the help of a stale index where that can be read.
+    OpenedSidecars open_beside(std::shared_ptr<const FrameIndex> earlier, const std::set<int64_t>& unchanged) {
+        if (earlier) {
+            const std::vector<std::string> before = warnings;
+            try {
+                return open_sidecars(layout, warnings, std::move(earlier), unchanged);
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::corrupt) throw;
+                warnings = before;
+                warnings.push_back(fmt::format("{}; it is not used", error.what()));
+            }
+        }
+        return open_sidecars(layout, warnings);
     }
 
     /// Why the index is not the authority, if it is not; fills in of which chunks it is nonetheless.
@@ -599,6 +614,22 @@ std::vector<int64_t> StoreReader::chunks() const {
     });
 }
 
+std::optional<ChunkRow> StoreReader::chunk_at(int64_t index) const {
+    return impl_->opened->ask([&](const FrameTable& table) { return table.chunk_at(index); });
+}
+
+std::shared_ptr<const PacketTable> StoreReader::packet_table(int64_t chunk) const {
+    const Opened& opened = *impl_->opened;
+    if (std::shared_ptr<const PacketTable> known = opened.packets(chunk, std::nullopt)) return known;
+    const auto reader = opened.format->open(opened.layout.media(chunk), opened.metadata.stored_type);
+    const PacketTable* found = reader->packet_table();
+    return found ? std::make_shared<const PacketTable>(*found) : nullptr;
+}
+
+std::optional<uint32_t> StoreReader::checksum(int64_t index) const {
+    return impl_->opened->ask([&](const FrameTable& table) { return table.checksum(index); });
+}
+
 bool StoreReader::numbers_ascend() const {
     return impl_->opened->ask([](const FrameTable& table) { return table.numbers_ascend(); });
 }
@@ -639,14 +670,14 @@ void StoreReader::visit_extra_data(int64_t first, int64_t last,
             [&](const FrameIndex& index) { return index.extra_data_page(first, last, place); });
         if (page.empty()) return;
         for (const ExtraDataRow& row : page) {
-            Json data = Json::parse(row.data, nullptr, false);
-            if (!data.is_object()) {
+            std::optional<Json> data = parse_extra_data(row.data);
+            if (!data) {
                 impl_->incomplete = true;
                 impl_->warnings.push_back(
                     fmt::format("frame {}: a damaged record of extra data is left out", row.frame_index));
                 continue;
             }
-            if (!visit({row.frame_index, std::move(data)})) return;
+            if (!visit({row.frame_index, std::move(*data)})) return;
         }
     }
 }

@@ -83,6 +83,12 @@ public:
     std::vector<IndexRun> runs_of_times(double low, double high) const override;
     /// Chunks that hold frames, in order.
     std::vector<int64_t> chunks() const;
+    /// The chunk that holds a frame; nothing when there is no such frame.
+    std::optional<ChunkRow> chunk_at(int64_t index) const;
+    /// The packets of a video chunk, as recorded or else by a scan of its file, whose errors are thrown.
+    std::shared_ptr<const PacketTable> packet_table(int64_t chunk) const;
+    /// The checksum recorded for the bytes of a frame; nothing when there is none.
+    std::optional<uint32_t> checksum(int64_t index) const;
 
     // Extra data
     bool has_extra_data() const override;

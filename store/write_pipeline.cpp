@@ -720,10 +720,10 @@ struct WritePipeline::Impl {
             Transaction transaction(index.database());
             if (new_chunk) index.add_chunk(chunk->number, false);
             if (!batch.frames.empty()) {
-                index.add_frames(batch.frames);
                 const std::optional<VideoStream> stream = chunk->stream_saved ? std::nullopt : chunk->writer->stream();
                 if (stream) index.set_stream(*stream);
                 new_stream = stream.has_value();
+                index.add_frames(batch.frames);
             }
             for (const ExtraDataRow& record : batch.extra_data) index.add_extra_data(record.frame_index, record.data);
             // Their files lack these records: only when they have them the chunks are closed again.
