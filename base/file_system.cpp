@@ -283,7 +283,12 @@ public:
             if (retry_interrupted([&] { return ::ftruncate(descriptor.get(), 0); }) != 0) {
                 throw system_error(errno, path.string(), "write the lock file");
             }
-            write_all(descriptor.get(), text.data(), text.size(), 0, path.string());
+            try {
+                write_all(descriptor.get(), text.data(), text.size(), 0, path.string());
+            } catch (const Error& error) {
+                // The text only tells people who it is. On a full disk somebody must be able to make room.
+                if (error.code() != ErrorCode::no_space) throw;
+            }
             return std::make_unique<PosixLock>(std::move(descriptor));
         }
     }

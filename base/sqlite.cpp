@@ -386,11 +386,9 @@ ReadTransaction::ReadTransaction(const Database& database)
 }
 
 ReadTransaction::~ReadTransaction() {
-    try {
-        if (database_) database_->execute("ROLLBACK");
-    } catch (const Error&) {
-        // SQLite has ended it by itself on the error that is on its way.
-    }
+    // COMMIT, so that temporary tables made meanwhile stay; by itself SQLite ends a transaction on some errors.
+    if (database_ && sqlite3_exec(database_->database_, "COMMIT", nullptr, nullptr, nullptr) != SQLITE_OK)
+        sqlite3_exec(database_->database_, "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
 }  // namespace reelstore

@@ -89,6 +89,7 @@ public:
     bool in_transaction() const;
 
 private:
+    friend class ReadTransaction;
     struct Effort;
 
     void open(const std::string& name, int flags, const char* vfs, Mode mode);

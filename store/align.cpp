@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -39,13 +41,59 @@ private:
     int64_t next_index_ = 0;
 };
 
+/// The first frame of every number of a store in order of number, where numbers do not ascend: those of the next range
+/// of numbers are gathered in one pass over the rows that may have one, as many as memory allows.
+class SortedNumbers {
+public:
+    explicit SortedNumbers(const Recording& store) : store_(&store) {}
+
+    std::optional<FrameRow> next() {
+        if (found_.empty() && !gather()) return std::nullopt;
+        const FrameRow row = found_.begin()->second;
+        found_.erase(found_.begin());
+        return row;
+    }
+
+private:
+    static constexpr size_t kMostRows = size_t{1} << 17;
+    static constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
+
+    bool gather() {
+        while (found_.empty()) {
+            const std::optional<FrameRow> lowest =
+                low_ ? store_->find_number(*low_, Match::next) : std::optional<FrameRow>();
+            if (!lowest) return false;
+            low_ = lowest->number;
+            int64_t high = *low_ > kHighest - span_ ? kHighest : *low_ + span_;
+            for (const IndexRun& run : store_->runs_of_numbers(*low_, high)) {
+                store_->visit_rows(run.first, run.last, [&](const FrameRow& row) {
+                    if (row.number < *low_ || row.number > high) return true;
+                    found_.try_emplace(row.number, row);
+                    if (found_.size() > kMostRows) {
+                        found_.erase(std::prev(found_.end()));
+                        high = found_.rbegin()->first;
+                    }
+                    return true;
+                });
+            }
+            if (found_.size() < kMostRows / 2) span_ = span_ > kHighest / 4 ? kHighest : span_ * 4;
+            low_ = high == kHighest ? std::nullopt : std::optional(high + 1);
+        }
+        return true;
+    }
+
+    const Recording* store_;
+    std::map<int64_t, FrameRow> found_;
+    std::optional<int64_t> low_ = std::numeric_limits<int64_t>::min();  ///< not gathered yet; nothing: all are
+    int64_t span_ = kMostRows;
+};
+
 /// Walks through a store's frames in order of their numbers; of a repeated number only the first frame counts.
 class NumberCursor {
 public:
-    explicit NumberCursor(const Recording& store)
-        : store_(&store), rows_(store), sorted_by_lookup_(!store.numbers_ascend()) {
-        constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
-        current_ = sorted_by_lookup_ ? store_->find_number(kLowest, Match::next) : rows_.next();
+    explicit NumberCursor(const Recording& store) : rows_(store) {
+        if (!store.numbers_ascend()) sorted_.emplace(store);
+        current_ = sorted_ ? sorted_->next() : rows_.next();
     }
 
     const std::optional<FrameRow>& current() const { return current_; }
@@ -54,22 +102,18 @@ public:
 
     void advance() {
         previous_ = current_;
-        const int64_t number = current_->number;
-        if (!sorted_by_lookup_) {
-            do {
-                current_ = rows_.next();
-            } while (current_ && current_->number == number);
-        } else if (number == std::numeric_limits<int64_t>::max()) {
-            current_.reset();
-        } else {
-            current_ = store_->find_number(number + 1, Match::next);
+        if (sorted_) {
+            current_ = sorted_->next();
+            return;
         }
+        do {
+            current_ = rows_.next();
+        } while (current_ && current_->number == previous_->number);
     }
 
 private:
-    const Recording* store_;
     RowStream rows_;
-    bool sorted_by_lookup_;
+    std::optional<SortedNumbers> sorted_;
     std::optional<FrameRow> current_;
     std::optional<FrameRow> previous_;
 };

@@ -35,7 +35,7 @@ struct AlignedRow {
 /// Joins several stores (or other recordings) frame by frame, streaming: memory does not grow with their length.
 ///
 /// By number: rows ascend by number; within each store, frames count in order of number, of repeated numbers the first.
-/// A store whose numbers do not ascend throughout is sorted through its index, at the price of one lookup a frame. By
+/// A store whose numbers do not ascend throughout is read several times, each time for the next range of numbers. By
 /// time: each frame of the first store is a row, joined with the frame of every other store that is nearest in time
 /// within the tolerance; at a frame without a time all others are missing. Stores may differ in size and type.
 class StoreAligner {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -113,9 +114,11 @@ std::string without_special_numbers(std::string_view text) {
 /// Takes the records out of the text of an array of objects, passing over what is damaged.
 class RecordScanner {
 public:
-    RecordScanner(std::string_view text, std::string path) : text_(text), path_(std::move(path)) {}
+    RecordScanner(std::string_view text, std::string path, const std::function<void(Json&)>& visit)
+        : text_(text), path_(std::move(path)), visit_(visit) {}
 
-    ExtraDataFile scan();
+    /// The warnings.
+    std::vector<std::string> scan();
 
 private:
     void skip_blanks() {
@@ -126,15 +129,17 @@ private:
     /// Moves to the next undamaged record behind `damage` and takes it; nothing when there is none.
     std::optional<Json> take_record_after(size_t damage);
     void warn(const std::string& what);
-    ExtraDataFile finish();
+    std::vector<std::string> finish();
 
     std::string_view text_;
     std::string path_;
+    const std::function<void(Json&)>& visit_;
     size_t position_ = 0;
     bool reached_end_ = false;  ///< by the last take_record()
     bool damaged_ = false;      ///< other than by being cut off
+    size_t records_ = 0;
     size_t warning_count_ = 0;
-    ExtraDataFile result_;
+    std::vector<std::string> warnings_;
 };
 
 std::optional<Json> RecordScanner::take_record() {
@@ -161,10 +166,10 @@ std::optional<Json> RecordScanner::take_record_after(size_t damage) {
 }
 
 void RecordScanner::warn(const std::string& what) {
-    if (++warning_count_ <= kMaxWarnings) result_.warnings.push_back(path_ + ": " + what);
+    if (++warning_count_ <= kMaxWarnings) warnings_.push_back(path_ + ": " + what);
 }
 
-ExtraDataFile RecordScanner::scan() {
+std::vector<std::string> RecordScanner::scan() {
     if (text_.starts_with("\xEF\xBB\xBF")) position_ = 3;
     skip_blanks();
     if (position_ == text_.size()) {
@@ -195,7 +200,7 @@ ExtraDataFile RecordScanner::scan() {
         if (!record) {
             record = take_record_after(start);
             if (!record) {
-                const std::string kept = std::to_string(result_.records.size()) + " records before it are kept";
+                const std::string kept = std::to_string(records_) + " records before it are kept";
                 if (!cut_off) damaged_ = true;
                 warn((cut_off ? "the record at byte " + std::to_string(start) + " is cut off and was dropped; "
                               : "damaged from byte " + std::to_string(start) + " on; ") +
@@ -205,19 +210,19 @@ ExtraDataFile RecordScanner::scan() {
             damaged_ = true;
             warn("damaged from byte " + std::to_string(start) + " on; read on behind it");
         }
-        result_.records.push_back(std::move(*record));
+        ++records_;
+        visit_(*record);
         after_record = true;
     }
 }
 
-ExtraDataFile RecordScanner::finish() {
-    if (damaged_ && result_.records.empty())
+std::vector<std::string> RecordScanner::finish() {
+    if (damaged_ && records_ == 0)
         throw Error(ErrorCode::corrupt, {path_, {}, {}}, "it holds no readable record of extra data");
     if (warning_count_ > kMaxWarnings) {
-        result_.warnings.push_back(path_ + ": " + std::to_string(warning_count_ - kMaxWarnings) +
-                                   " more places are damaged");
+        warnings_.push_back(path_ + ": " + std::to_string(warning_count_ - kMaxWarnings) + " more places are damaged");
     }
-    return std::move(result_);
+    return std::move(warnings_);
 }
 
 /// A record's place among others; what has none comes last.
@@ -258,6 +263,12 @@ std::optional<std::string> refuses_extra_data(std::string_view record) {
     return std::nullopt;
 }
 
+std::optional<Json> parse_extra_data(const std::string& record) {
+    if (refuses_extra_data(record)) return std::nullopt;
+    Json data = Json::parse(record, nullptr, false);
+    return data.is_object() ? std::optional(std::move(data)) : std::nullopt;
+}
+
 ExtraDataFile read_extra_data_file(const std::filesystem::path& path) {
     const std::string name = path.filename().string();
     if (name.ends_with(".extra_data.h5")) return read_motif_hdf5(path);
@@ -265,9 +276,22 @@ ExtraDataFile read_extra_data_file(const std::filesystem::path& path) {
     if (!motif && !name.ends_with(".extra.json"))
         throw Error(ErrorCode::invalid_argument, {path.string(), {}, {}}, "its name is not that of an extra data file");
     const std::string text = read_text_file(path, kMaxFileBytes);
-    ExtraDataFile file = RecordScanner(text, path.string()).scan();
+    ExtraDataFile file;
+    const std::function<void(Json&)> keep = [&](Json& record) { file.records.push_back(std::move(record)); };
+    file.warnings = RecordScanner(text, path.string(), keep).scan();
     if (motif) order_motif_records(file.records);
     return file;
+}
+
+ExtraDataFacts visit_extra_data_file(const std::filesystem::path& path, const std::function<void(Json&)>& visit) {
+    if (path.filename().string().ends_with(".extra.json")) {
+        const std::string text = read_text_file(path, kMaxFileBytes);
+        return {{}, RecordScanner(text, path.string(), visit).scan()};
+    }
+    // Their records must be put in order first.
+    ExtraDataFile file = read_extra_data_file(path);
+    for (Json& record : file.records) visit(record);
+    return {file.sample_rate, std::move(file.warnings)};
 }
 
 bool extra_data_is_closed(const std::filesystem::path& path) {

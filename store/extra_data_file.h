@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,12 +35,22 @@ struct ExtraDataFile {
 /// Error(unsupported) when data sets have different sample rates, Error(invalid_argument) for any other name.
 ExtraDataFile read_extra_data_file(const std::filesystem::path& path);
 
+/// What read_extra_data_file() finds beside the records.
+struct ExtraDataFacts {
+    std::optional<double> sample_rate = {};
+    std::vector<std::string> warnings = {};
+};
+/// The same, handing over one record after the other; of imgstore's files no more than one is in memory as JSON.
+ExtraDataFacts visit_extra_data_file(const std::filesystem::path& path, const std::function<void(Json&)>& visit);
+
 /// Whether a JSON file of extra data has its closing bracket, without which other programs cannot read it.
 bool extra_data_is_closed(const std::filesystem::path& path);
 
 /// Why a record cannot be kept, given its JSON text; empty when it can. Readers bound what they take from a file: 16
 /// MiB, 10,000 keys and 64 levels a record.
 std::optional<std::string> refuses_extra_data(std::string_view record);
+/// A record as an index keeps it; nothing when it is refused or no JSON object.
+std::optional<Json> parse_extra_data(const std::string& record);
 
 /// The text of an `.extra.json`: records separated by ", " between brackets, as imgstore writes it.
 class ExtraDataText {

@@ -112,13 +112,6 @@ VideoStream parse_stream(const std::string& text) {
     return VideoStream::from_json(json);
 }
 
-/// The statement of the schema that makes a table.
-std::string schema_of(const std::string& table) {
-    const std::string_view schema = kIndexSchema;
-    const size_t begin = schema.find(fmt::format("CREATE TABLE {} (", table));
-    return std::string(schema.substr(begin, schema.find(';', begin) + 1 - begin));
-}
-
 constexpr const char* kGroupTable = "chunk_groups";
 constexpr std::array<const char*, 4> kLaterTables = {"events", kGroupTable, "sidecars", "hidden_packets"};
 
@@ -151,19 +144,34 @@ std::string bare(const std::string& sql) {
 std::map<std::string, std::string> statements_of(const Database& database) {
     std::map<std::string, std::string> tables;
     Statement select = database.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'table'");
-    while (select.step()) tables[select.column_text(0)] = bare(select.column_text(1));
+    while (select.step()) tables[select.column_text(0)] = select.column_text(1);
     return tables;
+}
+
+/// What the schema says, as SQLite understands it.
+struct Schema {
+    std::map<std::string, std::set<std::string>> columns;
+    std::map<std::string, std::string> statements;
+};
+
+const Schema& schema() {
+    static const Schema kSchema = [] {
+        const Database database("the schema", Database::Mode::memory);
+        database.execute(kIndexSchema);
+        return Schema{columns_of(database), statements_of(database)};
+    }();
+    return kSchema;
+}
+
+/// The statement of the schema that makes a table.
+const std::string& schema_of(const std::string& table) {
+    return schema().statements.at(table);
 }
 
 /// Whether the tables are those of the schema. They may have further columns and indexes, but where it is to be
 /// written, none of them may compute anything, which could take any time.
 void check_tables(const Database& database, bool to_write) {
-    static const auto model = [] {
-        const Database database("the schema", Database::Mode::memory);
-        database.execute(kIndexSchema);
-        return std::pair(columns_of(database), statements_of(database));
-    }();
-    const auto& expected = model.first;
+    const auto& expected = schema().columns;
     const auto found = columns_of(database);
     const auto refuse = [&](const std::string& table) {
         throw Error(ErrorCode::corrupt, {database.path(), {}, {}},
@@ -184,7 +192,7 @@ void check_tables(const Database& database, bool to_write) {
     }
     if (!to_write) return;
     for (const auto& [table, sql] : statements_of(database)) {
-        if (expected.contains(table) && sql != model.second.at(table)) refuse(table);
+        if (expected.contains(table) && bare(sql) != bare(schema_of(table))) refuse(table);
     }
     Statement select = database.prepare("SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''");
     while (select.step()) {
@@ -323,6 +331,8 @@ struct FrameIndex::Group {
 
     /// From kGroupColumns; nothing when they do not fit their checksum.
     static std::optional<Group> of(const Statement& select, int level) {
+        const auto is_time = [&](int column) { return select.is_number(column) || select.is_null(column); };
+        if (!select.is_integer(1) || !select.is_integer(2) || !is_time(4) || !is_time(5)) return std::nullopt;
         Group group;
         group.number_min = select.column_int64(1);
         group.number_max = select.column_int64(2);
@@ -384,11 +394,13 @@ public:
     std::optional<Part> whole() const override {
         if (whole_) return whole_;
         std::optional<Group> sum;
+        std::vector<int64_t> places;
         Statement select = index_.database().prepare(
             fmt::format("SELECT {} FROM chunk_groups WHERE level = ?1 ORDER BY place", kGroupColumns));
         select.bind(1, kTopLevel);
         while (select.step()) {
             const std::optional<Group> group = index_.group_row(select, kTopLevel);
+            if (group) places.push_back(select.column_int64(0));
             if (sum && group) {
                 sum->append(*group);
             } else if (group) {
@@ -396,6 +408,7 @@ public:
             }
         }
         if (!sum && frame_count() > 0) contradiction(-1);
+        for (const int64_t place : places) index_.check_group(kTopLevel, place);
         if (sum) whole_ = part_of(*sum, kTopLevel + 1, 0);
         return whole_;
     }
@@ -635,8 +648,11 @@ void FrameIndex::load() {
     // Whoever trims or adds does it to both in one transaction. In between, each chunk looked at is checked.
     if (asked("SELECT frame_index FROM frames ORDER BY frame_index DESC LIMIT 1").value_or(end_ - 1) != end_ - 1)
         contradiction(std::nullopt);
-    if (end_ > first_index && asked("SELECT frame_index FROM frames ORDER BY frame_index LIMIT 1") != first_index)
-        contradiction(std::nullopt);
+    if (end_ > first_index) {
+        const auto first_row = asked("SELECT frame_index FROM frames ORDER BY frame_index LIMIT 1");
+        if (first_row.value_or(end_) > first_index) missing_row(first_index - base_);
+        if (first_row != first_index) contradiction(std::nullopt);
+    }
     if (!tail_) return;
     // In order of number as of index; and none of those that were removed.
     const auto first = asked("SELECT chunk FROM chunks ORDER BY chunk LIMIT 1");
@@ -765,6 +781,10 @@ void FrameIndex::read_chunk(const Statement& select, ChunkRow& chunk) const {
     chunk.frame_count = select.column_int64(2);
     if (chunk.chunk < 0 || chunk.chunk > kHighestChunk || first_index < 0 || first_index > kLongestTable ||
         chunk.frame_count < 0 || chunk.frame_count > kLongestTable)
+        contradiction(chunk.chunk);
+    // SQL finds no NULL where it would find the 0 that it is taken for here.
+    const auto is_time = [&](int column) { return select.is_number(column) || select.is_null(column); };
+    if ((chunk.frame_count > 0 && !(select.is_integer(3) && select.is_integer(4))) || !is_time(6) || !is_time(7))
         contradiction(chunk.chunk);
     chunk.first_index = first_index - base_;
     chunk.number_min = select.column_int64(3);
@@ -992,12 +1012,11 @@ std::optional<std::pair<int64_t, int64_t>> FrameIndex::independent_run(const Chu
     // A key frame that has the same place in decode order as in display order: nothing before it is needed behind it.
     const auto statement = [&](std::optional<Statement>& kept, const char* direction) -> Statement& {
         if (!kept) {
-            kept = database_->prepare(
-                std::string(
-                    "SELECT frame_index FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 AND "
-                    "(packet_flags & 1) = 1 AND (decode_position IS NULL OR decode_position = frame_index - ?3) "
-                    "ORDER BY frame_index ") +
-                direction + " LIMIT 1");
+            kept = database_->prepare(fmt::format(
+                "SELECT frame_index FROM frames WHERE frame_index >= ?1 AND frame_index < ?2 AND "
+                "(packet_flags & 1) = 1 AND (decode_position IS NULL OR decode_position = frame_index - ?3) "
+                "ORDER BY frame_index {} LIMIT 1",
+                direction));
         }
         kept->reset();
         return *kept;
@@ -1157,6 +1176,7 @@ std::vector<ExtraDataRow> FrameIndex::extra_data_page(int64_t first, int64_t las
                 std::pair(place.frame_index, place.record_id) <= std::pair(after->frame_index, after->record_id))
                 contradiction(std::nullopt);
             records.push_back({place.frame_index, select.column_text(2)});
+            ++counters_.records_read;
             bytes += records.back().data.size();
             after = place;
         }

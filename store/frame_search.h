@@ -13,6 +13,7 @@ namespace reelstore {
 struct LookupCounters {
     int64_t rows_read = 0;       ///< rows of frames
     int64_t summaries_read = 0;  ///< rows of chunks and of groups of chunks
+    int64_t records_read = 0;    ///< of extra data
 };
 
 /// Frames first..last-1.

@@ -11,7 +11,7 @@ namespace reelstore {
 
 /// Every file name in a store is made here.
 ///
-///     STORE/metadata.yaml  STORE/index.sqlite  STORE/.lock
+///     STORE/metadata.yaml  STORE/index.sqlite  STORE/.lock  STORE/.trim.lock
 ///     STORE/000000.mp4     STORE/000000.npz        STORE/000000.extra.json         (chunk 0 as one file)
 ///     STORE/000000/...     STORE/000000/index.npz  STORE/000000/index.extra.json   (chunk 0 as a folder)
 class StoreLayout {
@@ -22,6 +22,8 @@ public:
     static std::filesystem::path metadata(const std::filesystem::path& folder) { return folder / "metadata.yaml"; }
     static std::filesystem::path index(const std::filesystem::path& folder) { return folder / "index.sqlite"; }
     static std::filesystem::path lock(const std::filesystem::path& folder) { return folder / ".lock"; }
+    /// Held by whoever removes chunks, rebuilds the index or repairs.
+    static std::filesystem::path trim_lock(const std::filesystem::path& folder) { return folder / ".trim.lock"; }
     /// Disk space held back while the store is written.
     static std::filesystem::path reserve(const std::filesystem::path& folder) { return folder / ".reserve"; }
     /// "000042"

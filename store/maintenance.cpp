@@ -81,6 +81,37 @@ std::unique_ptr<FrameIndex> take_earlier_index(const std::filesystem::path& path
     }
 }
 
+/// A new index at `fresh` of what is in a store, and in an earlier index if there is one.
+void make_index(const std::filesystem::path& fresh, const StoreLayout& layout, const StoreMetadata& metadata,
+                const FrameIndex* earlier, const ChunkProgress& progress, IndexResult& result) {
+    const auto index = FrameIndex::create(fresh, metadata.uuid);
+    Transaction transaction(index->database());
+    const FillResult filled = fill_index(*index, layout, metadata, result.warnings, {true, earlier, progress});
+    const auto add_record = [&](const ExtraRecord& record) {
+        index->add_extra_data(record.frame_index, record.data.dump());
+    };
+    visit_extra_data_files(*index, layout, result.warnings, add_record);
+    if (earlier) visit_extra_data_only_in(*earlier, *index, layout, add_record);
+    std::set<int64_t> known_synthetic;
+    if (earlier) {
+        for (const EventRow& event : events_of(*earlier, *index)) {
+            if (const auto chunk = synthetic_chunk_of(event)) known_synthetic.insert(*chunk);
+            index->add_event(event);
+        }
+    }
+    for (const int64_t number : filled.synthetic) {
+        const ChunkRow chunk = index->find_chunk(number).value();
+        if (!known_synthetic.contains(number))
+            index->add_event(synthetic_event(number, chunk.frame_count, chunk.end_index()));
+    }
+    index->set_closed(filled.chunks_unfinished == 0);
+    result.chunks_left_out = filled.chunks_left_out;
+    result.chunks_without_media = filled.chunks_without_media;
+    transaction.commit();
+    result.frame_count = index->frame_count();
+    result.chunk_count = index->chunk_count();
+}
+
 /// The store's index if it has one that opens.
 std::unique_ptr<FrameIndex> open_existing_index(const std::filesystem::path& folder, const StoreMetadata& metadata) {
     const std::filesystem::path path = StoreLayout::index(folder);
@@ -161,34 +192,21 @@ IndexResult build_index(const std::filesystem::path& store, const StoreLock&, co
     IndexResult result;
     result.warnings = metadata.warnings;
     {
-        const std::unique_ptr<FrameIndex> earlier = take_earlier_index(path, metadata, result.warnings);
-        const auto index = FrameIndex::create(fresh, metadata.uuid);
-        Transaction transaction(index->database());
-        const FillResult filled =
-            fill_index(*index, layout, metadata, result.warnings, {true, earlier.get(), progress});
-        const auto add_record = [&](const ExtraRecord& record) {
-            index->add_extra_data(record.frame_index, record.data.dump());
-        };
-        visit_extra_data_files(*index, layout, result.warnings, add_record);
-        if (earlier) visit_extra_data_only_in(*earlier, *index, layout, add_record);
-        std::set<int64_t> known_synthetic;
-        if (earlier) {
-            for (const EventRow& event : events_of(*earlier, *index)) {
-                if (const auto chunk = synthetic_chunk_of(event)) known_synthetic.insert(*chunk);
-                index->add_event(event);
-            }
+        std::unique_ptr<FrameIndex> earlier = take_earlier_index(path, metadata, result.warnings);
+        const std::vector<std::string> before = result.warnings;
+        try {
+            make_index(fresh, layout, metadata, earlier.get(), progress, result);
+        } catch (const Error& error) {
+            if (!earlier || error.code() != ErrorCode::corrupt) throw;
+            // It opened, but cannot be read to its end.
+            earlier.reset();
+            remove_database(fresh);
+            result = {};
+            result.warnings = before;
+            result.warnings.push_back(
+                fmt::format("{}; kept as {}", error.what(), set_index_aside(path).filename().string()));
+            make_index(fresh, layout, metadata, nullptr, progress, result);
         }
-        for (const int64_t number : filled.synthetic) {
-            const ChunkRow chunk = index->find_chunk(number).value();
-            if (!known_synthetic.contains(number))
-                index->add_event(synthetic_event(number, chunk.frame_count, chunk.end_index()));
-        }
-        index->set_closed(filled.chunks_unfinished == 0);
-        result.chunks_left_out = filled.chunks_left_out;
-        result.chunks_without_media = filled.chunks_without_media;
-        transaction.commit();
-        result.frame_count = index->frame_count();
-        result.chunk_count = index->chunk_count();
     }
     clear_logs(path, result.warnings);
     // Replaces the old index in one step: there is no moment without one.

@@ -26,7 +26,7 @@ struct IndexResult {
 IndexResult build_index(const std::filesystem::path& store, const ChunkProgress& progress = {});
 
 class StoreLock;
-/// The same for a caller that holds the store's lock.
+/// The same for a caller that holds the store's lock and the TrimLock.
 IndexResult build_index(const std::filesystem::path& store, const StoreLock& lock, const ChunkProgress& progress = {});
 
 struct RenumberResult {

@@ -16,6 +16,7 @@
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
 #include "store/frame_index.h"
+#include "store/index_check.h"
 #include "store/salvage_chunk.h"
 #include "store/store_contents.h"
 #include "store/store_lock.h"
@@ -117,8 +118,9 @@ private:
         try {
             index_ = open_index_to_read(folder_, metadata_);
             // A damaged page shows only when it is read.
-            int64_t rows = 0;
-            index_->visit_rows(0, index_->frame_count(), [&](const FrameRow&) { return ++rows > 0; });
+            const std::vector<WrongSummary> wrong = find_wrong_summaries(*index_);
+            if (!wrong.empty())
+                index_trouble_ = fmt::format("chunk {}: {}", wrong.front().chunk, wrong.front().message);
         } catch (const Error& error) {
             if (error.code() != ErrorCode::corrupt) throw;
             index_.reset();
@@ -143,7 +145,8 @@ private:
         // In a store that was closed, what nobody knows is not the end of a recording.
         if (!index_->closed()) uncommitted = uncommitted_chunks(*index_, layout_);
         for (const StoreLayout::Chunk& chunk : on_disk_) {
-            if (index_->find_chunk(chunk.number)) continue;
+            // What a trim has not come to remove is no part of the store.
+            if (chunk.number < index_->first_kept_chunk() || index_->find_chunk(chunk.number)) continue;
             if (std::find(uncommitted.begin(), uncommitted.end(), chunk.number) == uncommitted.end()) {
                 plan_unknown(chunk);
             } else {
@@ -341,9 +344,10 @@ private:
     /// Records that can be read from an extra data file, and what is wrong with it.
     static std::pair<size_t, std::string> readable_records(const fs::path& path) {
         try {
-            const ExtraDataFile file = read_extra_data_file(path);
-            if (!file.warnings.empty()) return {file.records.size(), file.warnings.front()};
-            return {file.records.size(), extra_data_is_closed(path) ? "" : kNoEnd};
+            size_t records = 0;
+            const ExtraDataFacts file = visit_extra_data_file(path, [&](Json&) { ++records; });
+            if (!file.warnings.empty()) return {records, file.warnings.front()};
+            return {records, extra_data_is_closed(path) ? "" : kNoEnd};
         } catch (const Error& error) {
             if (error.code() == ErrorCode::io) throw;
             return {0, error.what()};
@@ -532,6 +536,7 @@ RepairResult apply_repair(const fs::path& store, const RepairOptions& options) {
     const fs::path folder = store_folder(store);
     read_metadata(folder);  // what is no store gets no lock file
     const StoreLock lock(folder);
+    const TrimLock trim_lock(folder);
     return Repair(store, options, &lock).apply();
 }
 

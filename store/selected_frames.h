@@ -9,16 +9,43 @@
 
 namespace reelstore {
 
-/// The frames of a recording that a condition on their row selects, as a source of its own; rows are read ahead in
-/// blocks, so that memory does not grow with the recording, and frames on several threads. The recording must outlive
-/// it.
+/// Which frames of a recording: of every run the first and each `step`-th behind it, of those the ones for which
+/// `wanted` is true.
+struct FrameSelection {
+    std::vector<IndexRun> runs = {};  ///< in order and apart from each other
+    int64_t step = 1;
+    std::function<bool(const FrameRow&)> wanted = {};  ///< null: all of them
+
+    /// How many there are; nothing where that takes a look at the rows.
+    std::optional<int64_t> count() const;
+    /// Those of the frames first..last-1.
+    FrameSelection within(int64_t first, int64_t last) const;
+};
+
+/// The frames whose number lies from `first` to below `last`; a side that is missing is open. Where numbers ascend, the
+/// runs are those frames and nothing else is looked at.
+FrameSelection frames_with_numbers(const Recording& recording, std::optional<int64_t> first,
+                                   std::optional<int64_t> last);
+/// The same for times. Frames without a time are in no such selection.
+FrameSelection frames_with_times(const Recording& recording, std::optional<double> first, std::optional<double> last);
+
+/// The rows of a selection in order; stops when `visit` returns false. Rows are read in blocks, and only those of the
+/// runs.
+void visit_rows(const Recording& recording, const FrameSelection& selection,
+                const std::function<bool(const FrameRow&)>& visit);
+/// The extra data of a selection, with the row of the frame each record belongs to, in order of frame; stops when
+/// `visit` returns false. Only records of the runs are read.
+void visit_extra_data(const Recording& recording, const FrameSelection& selection,
+                      const std::function<bool(const ExtraRecord&, const FrameRow&)>& visit);
+
+/// Selected frames of a recording as a source of its own; rows are read ahead in blocks, so that memory does not grow
+/// with the recording, and frames on several threads. The recording must outlive it.
 class SelectedFrames : public FrameSource {
 public:
+    SelectedFrames(Recording& recording, FrameSelection selection);
     /// Frames first, first+step, ... below last, of those the ones for which `wanted` is true (all when it is empty).
     SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
                    std::function<bool(const FrameRow&)> wanted = {});
-    /// Of the frames of these runs, in order and apart from each other, the ones for which `wanted` is true.
-    SelectedFrames(Recording& recording, std::vector<IndexRun> runs, std::function<bool(const FrameRow&)> wanted);
     SelectedFrames(const SelectedFrames&) = delete;
     SelectedFrames& operator=(const SelectedFrames&) = delete;
 
@@ -34,11 +61,9 @@ private:
 
     Recording& recording_;
     SourceInfo info_;
-    std::vector<IndexRun> runs_;
+    FrameSelection selection_;
     size_t run_ = 0;
-    int64_t next_row_;
-    int64_t step_;
-    std::function<bool(const FrameRow&)> wanted_;
+    int64_t next_row_ = 0;
     std::vector<int64_t> block_;
     size_t place_ = 0;
     int64_t last_read_ = -1;  ///< the frame extra_data() speaks of

@@ -321,15 +321,6 @@ void visit_extra_data_files(const FrameTable& index, const StoreLayout& layout, 
     });
 }
 
-std::vector<ExtraRecord> read_extra_data_files(const FrameTable& index, const StoreLayout& layout,
-                                               std::vector<std::string>& warnings) {
-    std::vector<ExtraRecord> records;
-    visit_extra_data_files(index, layout, warnings, [&](ExtraRecord record) { records.push_back(std::move(record)); });
-    std::stable_sort(records.begin(), records.end(),
-                     [](const ExtraRecord& a, const ExtraRecord& b) { return a.frame_index < b.frame_index; });
-    return records;
-}
-
 EventRow synthetic_event(int64_t chunk, int64_t frames, int64_t next_index) {
     const Json data = {{"action", "salvage"}, {"chunk", chunk}, {"frames", frames}, {"times", "synthetic"}};
     return {now_utc(), "repaired", next_index, data.dump()};

@@ -106,9 +106,6 @@ std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& reco
 /// and said in `warnings`.
 void visit_extra_data_files(const FrameTable& index, const StoreLayout& layout, std::vector<std::string>& warnings,
                             const std::function<void(ExtraRecord)>& visit);
-/// All of them, in order of frame.
-std::vector<ExtraRecord> read_extra_data_files(const FrameTable& index, const StoreLayout& layout,
-                                               std::vector<std::string>& warnings);
 
 /// Events of an earlier index, with frame_index as `index` numbers it, where it still has that frame's chunk.
 std::vector<EventRow> events_of(const FrameIndex& earlier, const FrameTable& index);

@@ -60,36 +60,44 @@ bool holder_may_live(const std::string& text) {
 
 /// StoreLock::held() elsewhere has the lock for some microseconds, which is not to keep a writer out.
 constexpr double kPatienceSeconds = 5;
+/// A recording that begins while old chunks are being removed waits rather than fails.
+constexpr double kMaintenancePatienceSeconds = 60;
 constexpr std::chrono::milliseconds kBetweenTries{5};
 /// Longer than it takes to look at a lock file and remove it.
 constexpr std::chrono::milliseconds kSettling{50};
 
 }  // namespace
 
-StoreLock::StoreLock(const std::filesystem::path& folder) : path_(StoreLayout::lock(folder)), owner_(getpid()) {
+LockFile::LockFile(std::filesystem::path path, std::string activity, const std::filesystem::path& patient_while)
+    : path_(std::move(path)), activity_(std::move(activity)), owner_(getpid()) {
     try {
         lock_ = file_system().try_lock(path_, holder_text());
-        const double give_up = now_monotonic() + kPatienceSeconds;
-        while (!lock_ && !held(folder) && now_monotonic() < give_up) {
+        const double begin = now_monotonic();
+        const auto may_pass = [&] {
+            const double waited = now_monotonic() - begin;
+            if (!held_file(path_)) return waited < kPatienceSeconds;
+            return !patient_while.empty() && waited < kMaintenancePatienceSeconds && held_file(patient_while);
+        };
+        while (!lock_ && may_pass()) {
             std::this_thread::sleep_for(kBetweenTries);
             lock_ = file_system().try_lock(path_, holder_text());
         }
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported) throw;
-        lock_by_text(folder);
+        lock_by_text();
         return;
     }
-    if (!lock_) {
-        throw Error(ErrorCode::locked, {folder.string(), {}, {}},
-                    "the store is being written by " + describe_holder(path_) + "; wait until it has finished");
-    }
+    if (!lock_) throw locked("wait until it has finished");
 }
 
-void StoreLock::lock_by_text(const std::filesystem::path& folder) {
+Error LockFile::locked(const std::string& advice) const {
+    return Error(ErrorCode::locked, {path_.parent_path().string(), {}, {}},
+                 "the store is being " + activity_ + " by " + describe_holder(path_) + "; " + advice);
+}
+
+void LockFile::lock_by_text() {
     const auto fail = [&] {
-        throw Error(ErrorCode::locked, {folder.string(), {}, {}},
-                    "the store is being written by " + describe_holder(path_) +
-                        "; this file system knows no locks, so if that one has ended, remove .lock");
+        throw locked("this file system knows no locks, so if that one has ended, remove " + path_.filename().string());
     };
     // One without text may be about to get it.
     if (text_of(path_) == "") std::this_thread::sleep_for(kSettling);
@@ -115,8 +123,7 @@ void StoreLock::lock_by_text(const std::filesystem::path& folder) {
     text_ = text;
 }
 
-bool StoreLock::held(const std::filesystem::path& folder) {
-    const std::filesystem::path path = StoreLayout::lock(folder);
+bool LockFile::held_file(const std::filesystem::path& path) {
     try {
         return file_system().is_locked(path);
     } catch (const Error& error) {
@@ -131,7 +138,7 @@ Error not_begun(const std::filesystem::path& folder) {
                  "no store yet: a recording is about to begin here; try again when its first frame has come");
 }
 
-StoreLock::~StoreLock() {
+LockFile::~LockFile() {
     // A forked child has a copy of the object, not the lock.
     if (owner_ != getpid()) return;
     // Removed while the lock is still held: a newcomer either finds this file locked or makes a new one.
@@ -141,5 +148,16 @@ StoreLock::~StoreLock() {
         return;
     }
 }
+
+StoreLock::StoreLock(const std::filesystem::path& folder, bool patient)
+    : LockFile(StoreLayout::lock(folder), "written",
+               patient ? StoreLayout::trim_lock(folder) : std::filesystem::path()) {}
+
+bool StoreLock::held(const std::filesystem::path& folder) {
+    return held_file(StoreLayout::lock(folder));
+}
+
+TrimLock::TrimLock(const std::filesystem::path& folder)
+    : LockFile(StoreLayout::trim_lock(folder), "trimmed, indexed or repaired") {}
 
 }  // namespace reelstore

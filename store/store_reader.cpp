@@ -22,6 +22,7 @@
 #include "codecs/encoding.h"
 #include "codecs/video/decoder_pool.h"
 #include "store/extra_data_file.h"
+#include "store/filed_extra_data.h"
 #include "store/layout.h"
 #include "store/store_contents.h"
 #include "store/store_lock.h"
@@ -41,6 +42,8 @@ constexpr int64_t kFrameRateFrames = 10000;
 /// How long a writer may take over steps in which its index cannot be opened, and how often that is tried.
 constexpr double kPatienceSeconds = 5;
 constexpr std::chrono::milliseconds kBetweenTries{20};
+/// Times that an index is opened whose first chunks are removed meanwhile.
+constexpr int kMostTries = 10;
 
 bool held_by_writer(const std::filesystem::path& folder) {
     try {
@@ -115,8 +118,7 @@ struct StoreReader::Opened {
         std::set<int64_t> unchanged;
         if (file_system().status(path).kind == FileKind::file) {
             try {
-                index = open_database(path, read_without_locks);
-                const std::string why = find_staleness(path, unchanged);
+                const std::string why = open_and_look(path, unchanged);
                 if (why.empty()) {
                     indexed = true;
                     return;
@@ -153,6 +155,25 @@ struct StoreReader::Opened {
             }
         }
         return open_sidecars(layout, warnings);
+    }
+
+    /// Opens the index and says why it is not the authority, if it is not.
+    std::string open_and_look(const std::filesystem::path& path, std::set<int64_t>& unchanged) {
+        const bool was_incomplete = incomplete;
+        const size_t warned = warnings.size();
+        for (int tries = 1;; ++tries) {
+            index = open_database(path, read_without_locks);
+            try {
+                std::string why = find_staleness(path, unchanged);
+                if (index->first_index() == 0 || tries == kMostTries) return why;
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::not_found || tries == kMostTries) throw;
+            }
+            // Its first chunks are being removed at this moment, which is not what was looked for.
+            incomplete = was_incomplete;
+            warnings.resize(warned);
+            unchanged.clear();
+        }
     }
 
     /// Why the index is not the authority, if it is not; fills in of which chunks it is nonetheless.
@@ -279,6 +300,12 @@ struct StoreReader::Opened {
         return question(static_cast<const FrameIndex&>(*index));
     }
 
+    /// After an error of ask_index(): whether the chunks' files answer from now on.
+    bool give_up_index(const Error& error) const {
+        const std::lock_guard lock(index_mutex);
+        return !indexed || (error.code() == ErrorCode::corrupt && index->closed() && fall_back(error));
+    }
+
     /// What changes while the store grows.
     void update(SourceInfo& current) const {
         ask([&](const FrameTable& table) {
@@ -350,15 +377,26 @@ struct StoreReader::Opened {
 
     std::optional<double> frame_rate_of(const FrameTable& table) const {
         if (const auto set_rate = motif_frame_rate(metadata.user, false)) return set_rate;
-        const std::optional<ChunkRow> first = table.chunk_at(0);
+        // The first that is still there.
+        std::optional<ChunkRow> first;
+        table.visit_chunks([&](const ChunkRow& chunk) {
+            if (chunk.frame_count > 0) first = chunk;
+            return !first;
+        });
         if (!first) return std::nullopt;
         std::vector<double> intervals;
         std::optional<double> previous;
-        table.visit_rows(0, std::min(first->frame_count, kFrameRateFrames), [&](const FrameRow& row) {
-            if (previous && std::isfinite(row.time - *previous)) intervals.push_back(row.time - *previous);
-            previous = row.time;
-            return true;
-        });
+        const int64_t end = first->first_index + std::min(first->frame_count, kFrameRateFrames);
+        try {
+            table.visit_rows(first->first_index, end, [&](const FrameRow& row) {
+                if (previous && std::isfinite(row.time - *previous)) intervals.push_back(row.time - *previous);
+                previous = row.time;
+                return true;
+            });
+        } catch (const Error& error) {
+            // It has been removed at this moment; what was read of it tells as much.
+            if (error.code() != ErrorCode::not_found) throw;
+        }
         if (intervals.empty()) return std::nullopt;
         const double interval = median(std::move(intervals));
         return interval > 0 ? std::optional(1 / interval) : std::nullopt;
@@ -396,6 +434,7 @@ struct StoreReader::Impl {
         : opened(std::move(opened_store)),
           options(reader_options),
           info(opened->info),
+          extra_data(opened->layout),
           warnings(opened->warnings),
           incomplete(opened->incomplete),
           sequential(reader, {.threads = options.threads}),
@@ -468,15 +507,27 @@ struct StoreReader::Impl {
         throw Error(ErrorCode::invalid_argument, {opened->folder.string(), {}, index}, "no such frame: " + range);
     }
 
-    /// The records from the chunks' files, read once and kept.
-    const std::vector<ExtraRecord>& extra_data_files() {
-        if (!extra_data) {
+    /// Those of the frames first..last-1 from the chunks' files.
+    void visit_filed_extra_data(int64_t first, int64_t last, const std::function<bool(const ExtraRecord&)>& visit) {
+        last = std::min(last, opened->ask([](const FrameTable& table) { return table.frame_count(); }));
+        for (first = std::max<int64_t>(first, 0); first < last;) {
             const size_t before = warnings.size();
-            extra_data = opened->ask(
-                [&](const FrameTable& table) { return read_extra_data_files(table, opened->layout, warnings); });
+            const auto [end, records] = opened->ask([&](const FrameTable& table) {
+                const ChunkRow chunk = table.chunk_at(first).value();
+                return std::pair(chunk.end_index(), extra_data.of_chunk(table, chunk, warnings));
+            });
             if (warnings.size() > before) incomplete = true;
+            for (auto record = first_of(*records, first); record != records->end(); ++record) {
+                if (record->frame_index >= last || !visit(*record)) return;
+            }
+            first = end;
         }
-        return *extra_data;
+    }
+
+    static std::vector<ExtraRecord>::const_iterator first_of(const std::vector<ExtraRecord>& records, int64_t index) {
+        return std::lower_bound(records.begin(), records.end(), index, [](const ExtraRecord& record, int64_t frame) {
+            return record.frame_index < frame;
+        });
     }
 
     std::shared_ptr<Opened> opened;
@@ -486,7 +537,7 @@ struct StoreReader::Impl {
     std::list<std::pair<int64_t, std::unique_ptr<ChunkReader>>> readers;  // the latest first
     size_t late_warnings_taken = 0;
     DecodeCounters closed_counters;
-    std::optional<std::vector<ExtraRecord>> extra_data;
+    FiledExtraData extra_data;
     std::vector<std::string> warnings;
     bool incomplete;
     int64_t last_chunk = -1;  // where read() was last
@@ -653,21 +704,23 @@ bool StoreReader::has_extra_data() const {
 void StoreReader::visit_extra_data(int64_t first, int64_t last,
                                    const std::function<bool(const ExtraRecord&)>& visit) const {
     if (!impl_->opened->indexed) {
-        const std::vector<ExtraRecord>& records = impl_->extra_data_files();
-        const auto begin =
-            std::lower_bound(records.begin(), records.end(), first,
-                             [](const ExtraRecord& record, int64_t index) { return record.frame_index < index; });
-        for (auto record = begin; record != records.end() && record->frame_index < last; ++record) {
-            if (!visit(*record)) return;
-        }
+        impl_->visit_filed_extra_data(first, last, visit);
         return;
     }
     last = std::min(last, frame_count());
     std::optional<FrameIndex::ExtraDataPlace> place;
     for (;;) {
         // Some at a time, because the visitor may take its time or ask for more.
-        const std::vector<ExtraDataRow> page = impl_->opened->ask_index(
-            [&](const FrameIndex& index) { return index.extra_data_page(first, last, place); });
+        std::vector<ExtraDataRow> page;
+        const bool begun = place.has_value();
+        try {
+            page = impl_->opened->ask_index(
+                [&](const FrameIndex& index) { return index.extra_data_page(first, last, place); });
+        } catch (const Error& error) {
+            if (begun || !impl_->opened->give_up_index(error)) throw;
+            visit_extra_data(first, last, visit);
+            return;
+        }
         if (page.empty()) return;
         for (const ExtraDataRow& row : page) {
             std::optional<Json> data = parse_extra_data(row.data);

@@ -73,7 +73,7 @@ StoreMetadata new_metadata(const StoreWriterOptions& options, const ChunkFormat&
     metadata.kind = info.kind;
     metadata.chunk_frames = options.chunk_frames.value_or(info.default_chunk_frames);
     metadata.encoding = info.decodes_at_write ? "" : options.encoding;
-    metadata.created = now_utc();
+    metadata.created = options.created.value_or(now_utc());
     metadata.time_zone = options.time_zone.empty() ? local_time_zone() : options.time_zone;
     metadata.uuid = make_uuid();
     metadata.user = parse_user_metadata(options.metadata);
@@ -236,8 +236,16 @@ struct StoreWriter::Impl {
     /// Beside the index of a closed store there is nothing that a writer was at; what it does not know is a recording
     /// that has lost its index.
     void check_every_chunk_is_known() const {
+        const std::optional<ChunkChanges> changes = find_changes(*index, *layout);
+        if (changes && !changes->changed.empty()) {
+            const int64_t chunk = changes->changed.front();
+            throw Error(ErrorCode::corrupt, {layout->sidecar(chunk).string(), chunk, {}},
+                        "has been changed since the index was made; run `store index` before anything is appended to "
+                        "the store");
+        }
         for (const StoreLayout::Chunk& chunk : layout->chunks()) {
-            if (index->find_chunk(chunk.number)) continue;
+            // What a trim has not come to remove is no part of the store.
+            if (index->find_chunk(chunk.number) || chunk.number < index->first_kept_chunk()) continue;
             const std::optional<ChunkSidecar> sidecar = read_chunk_sidecar(*layout, chunk.number);
             // imgstore wants a first chunk even in a store without frames.
             if (sidecar && sidecar->numbers.empty()) continue;
@@ -377,9 +385,10 @@ struct StoreWriter::Impl {
     }
 
     /// Writes what could not be known before the first frame: spec/durability.md, A new store.
-    void start(const ImageType& stored) {
+    void start(const ImageType& stored, const ImageType& recorded = {}) {
         metadata.stored_type = stored;
-        metadata.recorded_type = stored.empty() ? stored : format->recorded_type(stored);
+        metadata.recorded_type = recorded;
+        if (recorded.empty()) metadata.recorded_type = stored.empty() ? stored : format->recorded_type(stored);
         if (!index) index = create_index(folder, metadata.uuid);
         write_file_atomically(StoreLayout::metadata(folder), metadata_text(metadata));
         begin_pipeline();
@@ -536,43 +545,117 @@ struct StoreWriter::Impl {
                         fmt::format("the video is {} but this store's files are {}", type.text(),
                                     metadata.recorded_type.text()));
         }
+        add_media(type, {}, [&](const std::filesystem::path& media) {
+            WrittenFrames frames{{numbers.begin(), numbers.end()}, {times.begin(), times.end()}};
+            frames.packets = std::make_shared<const PacketTable>(table);
+            guarded([&] { reelstore::copy_file(video, media); });
+            return frames;
+        });
+        if (adopt == Adopt::move) guarded([&] { file_system().remove(video); });
+    }
+
+    void add_chunk(const EncodedChunk& chunk) {
+        check_usable();
+        const ErrorPlace place{folder.string(), {}, frame_count};
+        if (metadata.stored_type.empty()) {
+            check_type(chunk.type, place);
+        } else if (!(chunk.type == metadata.stored_type)) {
+            throw Error(ErrorCode::wrong_type, place,
+                        fmt::format("the frames are {} but this store holds {}", chunk.type.text(),
+                                    metadata.stored_type.text()));
+        }
+        add_media(chunk.type, chunk.recorded_type, chunk.write, &chunk);
+    }
+
+    void add_media(const ImageType& type, const ImageType& recorded_type,
+                   const std::function<WrittenFrames(const std::filesystem::path&)>& write,
+                   const EncodedChunk* records = nullptr) {
         guarded([&] {
             if (!pipeline) {
-                start(type);
+                start(type, recorded_type);
                 added_type = type;
             }
             pipeline->finish_chunk();
-            const int64_t chunk = pipeline->take_chunk_number();
-            pipeline->with_index([&] { adopt_file(chunk, video, table, numbers, times); });
-            if (adopt == Adopt::move) file_system().remove(video);
+        });
+        const int64_t chunk = pipeline->take_chunk_number();
+        const std::filesystem::path media = layout->media(chunk);
+        WrittenFrames frames;
+        try {
+            frames = write(media);
+        } catch (...) {
+            remove_unfinished(media);
+            throw;
+        }
+        if (frames.numbers.empty()) return remove_unfinished(media);
+        guarded([&] {
+            file_system().sync_folder(folder);
+            pipeline->with_index([&] { record_media(chunk, frames, records); });
         });
         ++added_here;
     }
 
-    void adopt_file(int64_t chunk, const std::filesystem::path& video, const PacketTable& table,
-                    std::span<const int64_t> numbers, std::span<const double> times) {
-        reelstore::copy_file(video, layout->media(chunk));
-        file_system().sync_folder(folder);
-        const ChunkSidecar sidecar{{numbers.begin(), numbers.end()}, {times.begin(), times.end()}, {}};
-        const std::vector<NewFrame> frames = new_frames(sidecar, &table);
+    /// What has no row in the index is nobody's frame; after a failure of the disk it may have to stay.
+    void remove_unfinished(const std::filesystem::path& media) {
+        try {
+            const FileKind kind = file_system().status(media).kind;
+            if (kind == FileKind::folder) {
+                for (const std::string& name : file_system().list(media)) file_system().remove(media / name);
+            }
+            if (kind != FileKind::missing) file_system().remove(media);
+            // imgstore wants a chunk 0.
+            pipeline->give_back_chunk_number();
+        } catch (const Error&) {
+            return;
+        }
+    }
+
+    void record_media(int64_t chunk, const WrittenFrames& written, const EncodedChunk* records) {
+        const PacketTable* table = written.packets.get();
+        std::vector<NewFrame> frames = new_frames({written.numbers, written.times, {}}, table);
+        for (size_t i = 0; i < written.files.size(); ++i) frames[i].stored = written.files[i];
+        const auto count = static_cast<int64_t>(frames.size());
+        const int64_t first = index->frame_count();
         try {
             Transaction transaction(index->database());
             index->add_chunk(chunk, false);
-            record_stream(*index, &table, frames.size());
+            record_stream(*index, table, frames.size());
             index->add_frames(frames);
+            if (records && records->extra_data) {
+                records->extra_data([&](int64_t position, const std::string& record) {
+                    index->add_extra_data(first + position, record);
+                });
+            }
+            if (records && records->events) {
+                for (EventRow event : records->events(chunk)) {
+                    if (event.frame_index) *event.frame_index += first;
+                    index->add_event(event);
+                }
+            }
             transaction.commit();
         } catch (const Error&) {
             index->reload();
             throw;
         }
-        frame_count += static_cast<int64_t>(frames.size());
-        last_number = numbers.back();
-        last_time = times.back();
+        frame_count += count;
+        last_number = written.numbers.back();
+        last_time = written.times.back();
         last_added.reset();
-        complete_chunk_files(*index, *layout, metadata, chunk);
+        write_extra_data_file(*index, *layout, chunk);
+        ChunkSidecar sidecar = sidecar_of(*index, chunk);
+        sidecar.synthetic = written.synthetic;
+        write_chunk_sidecar(*layout, chunk, metadata, sidecar);
         Transaction transaction(index->database());
         record_complete_chunk(*index, *layout, chunk);
         transaction.commit();
+    }
+
+    void add_event(const EventRow& event) {
+        check_usable();
+        if (!pipeline) {
+            throw Error(ErrorCode::invalid_argument, {folder.string(), {}, {}},
+                        "events can be recorded once a frame was added");
+        }
+        pipeline->add_event(event);
     }
 
     // ---- closing
@@ -702,6 +785,14 @@ void StoreWriter::commit() {
 void StoreWriter::insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers,
                                std::span<const double> times, Adopt adopt) {
     impl_->insert_chunk(video, numbers, times, adopt);
+}
+
+void StoreWriter::add_chunk(const EncodedChunk& chunk) {
+    impl_->add_chunk(chunk);
+}
+
+void StoreWriter::add_event(const EventRow& event) {
+    impl_->add_event(event);
 }
 
 WriterStats StoreWriter::stats() const {

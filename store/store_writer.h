@@ -2,14 +2,17 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/frame_pool.h"
 #include "base/frame_source.h"
 #include "codecs/chunk_format.h"
+#include "store/frame_index.h"
 #include "store/write_pipeline.h"
 
 namespace reelstore {
@@ -30,12 +33,38 @@ struct StoreWriterOptions {
     std::string encoding = {};                 ///< "cv_...": images are raw; kept as they are, decoded when read
     CodecOptions codec = {};                   ///< crf, gop, preset...; `store formats` lists them
     std::string time_zone = {};                ///< IANA name; empty: this machine's
+    std::optional<double> created = {};        ///< when it was recorded, seconds since the Unix epoch; none: now
     /// Seconds between commits: what a crash can cost, beside what the encoder holds back. 0: add() returns when its
     /// frame is durable; none: only complete chunks are committed.
     std::optional<double> commit_interval = 1.0;
     bool append = false;                      ///< continue the store if there is one already
     Overflow overflow = Overflow::block;      ///< when the buffers are full
     size_t buffer_bytes = size_t{256} << 20;  ///< images in memory, waiting to be encoded or to become durable
+};
+
+/// What the index keeps of frames whose encoded bytes have been written.
+struct WrittenFrames {
+    std::vector<int64_t> numbers;
+    std::vector<double> times;  ///< as many; NaN only for frames of foreign stores that give none
+    /// Of a video: where the packets are, for exactly these frames; null: not known, the file is scanned to read it.
+    std::shared_ptr<const PacketTable> packets = {};
+    /// Of image files: size and checksum of each.
+    std::vector<StoredFrame> files = {};
+    bool synthetic = false;  ///< numbers and times are guesses of a repair
+};
+
+/// Frames that are encoded already, to become a chunk without being decoded.
+struct EncodedChunk {
+    ImageType type;                ///< of the frames; the first one's is the store's
+    ImageType recorded_type = {};  ///< of the pictures in the media where they are larger by padding
+    /// Writes the media to a path where nothing is and syncs them, but not the folder they are in. May leave frames out
+    /// that cannot be had; without any frame there is no chunk.
+    std::function<WrittenFrames(const std::filesystem::path& media)> write;
+    /// Called behind write(), if given: hands over the records of the frames in order, as JSON objects, each with the
+    /// position of its frame in the chunk.
+    std::function<void(const std::function<void(int64_t position, const std::string& record)>&)> extra_data = {};
+    /// Called behind write(), if given: what happened to the recording, with positions as frame_index.
+    std::function<std::vector<EventRow>(int64_t chunk)> events = {};
 };
 
 /// Throws what the constructor of StoreWriter would throw for these options, before anything is touched.
@@ -90,6 +119,14 @@ public:
     /// does not fit; an error while it is copied is one of the disk.
     void insert_chunk(const std::filesystem::path& video, std::span<const int64_t> numbers,
                       std::span<const double> times, Adopt adopt = Adopt::copy);
+
+    /// The general form: whatever writes the media of a chunk. An open chunk is closed first. What `write` throws is
+    /// passed on, and the store goes on without that chunk; so it does after Error(invalid_argument, wrong_type) for
+    /// frames that do not fit. Any other Error is one of the disk.
+    void add_chunk(const EncodedChunk& chunk);
+    /// Records that something happened, at a frame that was added or the one that will be next. Throws
+    /// Error(invalid_argument) before the first frame.
+    void add_event(const EventRow& event);
 
     /// What this writer has done so far. Any thread may call.
     WriterStats stats() const;

@@ -16,11 +16,13 @@
 #include "codecs/checksum.h"
 #include "codecs/image_chunk_format.h"
 #include "codecs/video/demuxer.h"
+#include "codecs/video/packet_cutter.h"
 #include "codecs/video/remux.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
 #include "store/finish_chunk.h"
 #include "store/frame_index.h"
+#include "store/index_check.h"
 #include "store/layout.h"
 #include "store/store_contents.h"
 #include "store/store_lock.h"
@@ -36,6 +38,7 @@ constexpr std::array<const char*, 4> kLevelNames = {"presence", "size", "frames"
 constexpr std::array<const char*, 3> kSeverityNames = {"note", "warning", "error"};
 constexpr uint64_t kLargestImage = uint64_t{4} << 30;
 constexpr const char* kRepair = "run `store repair`";
+constexpr const char* kRebuild = "run `store index`";
 
 bool same_time(double one, double other) {
     return std::memcmp(&one, &other, sizeof(one)) == 0 || (one != one && other != other);
@@ -65,6 +68,70 @@ struct Run {
     }
 };
 
+/// The extra data of some frames as the index has them, one record after the other.
+class RecordsOfIndex {
+public:
+    RecordsOfIndex(const FrameIndex& index, int64_t first, int64_t last) : index_(&index), first_(first), last_(last) {}
+
+    const ExtraDataRow* next() {
+        if (place_ == page_.size()) {
+            page_ = index_->extra_data_page(first_, last_, after_);
+            place_ = 0;
+        }
+        return page_.empty() ? nullptr : &page_[place_++];
+    }
+
+    int64_t count_rest() {
+        int64_t records = 0;
+        while (next()) ++records;
+        return records;
+    }
+
+private:
+    const FrameIndex* index_;
+    int64_t first_;
+    int64_t last_;
+    std::optional<FrameIndex::ExtraDataPlace> after_;
+    std::vector<ExtraDataRow> page_;
+    size_t place_ = 0;
+};
+
+/// Compares the records of a file, one after the other, with those of the index, if there are any to compare with.
+class ComparedRecords {
+public:
+    explicit ComparedRecords(std::optional<RecordsOfIndex> index) : index_(std::move(index)) {}
+
+    void add(Json& record) {
+        const int64_t place = records_++;
+        if (!index_) return;
+        asking_ = true;
+        const ExtraDataRow* row = index_->next();
+        asking_ = false;
+        if (!row) return;
+        ++rows_;
+        for (const char* key : {"frame_index", "frame_number", "frame_time"}) record.erase(key);
+        if (!differing_ && record != Json::parse(row->data, nullptr, false)) differing_ = place;
+    }
+
+    std::optional<std::string> difference() {
+        if (!index_) return std::nullopt;
+        rows_ += index_->count_rest();
+        if (rows_ != records_) return fmt::format("has {} records, the index {}", records_, rows_);
+        if (differing_) return fmt::format("record {} differs from the index", *differing_);
+        return std::nullopt;
+    }
+
+    /// Whether it was the index that threw.
+    bool failed() const { return asking_; }
+
+private:
+    std::optional<RecordsOfIndex> index_;
+    int64_t records_ = 0;
+    int64_t rows_ = 0;
+    std::optional<int64_t> differing_;
+    bool asking_ = false;
+};
+
 class Verifier {
 public:
     Verifier(const fs::path& store, VerifyLevel level, const VerifyOptions& options)
@@ -87,6 +154,7 @@ public:
             add({.code = "metadata_corrected", .path = StoreLayout::metadata(folder_), .count = 1, .message = warning});
         check_lock();
         open_index();
+        check_staleness();
         check_folder();
         check_chunks();
         check_events();
@@ -151,7 +219,7 @@ private:
         }
         try {
             index_ = open_index_to_read(folder_, metadata_);
-            index_->visit_rows(0, index_->frame_count(), [](const FrameRow&) { return true; });
+            check_summaries();
         } catch (const Error& error) {
             if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
             index_.reset();
@@ -159,6 +227,7 @@ private:
             add({.code = newer ? "index_newer" : "index_damaged",
                  .severity = Severity::warning,
                  .path = path,
+                 .chunk = error.place().chunk,
                  .count = 1,
                  .message = error.message(),
                  .remedy = newer ? "use the version of reelstore that wrote it" : kRepair});
@@ -173,11 +242,49 @@ private:
         }
     }
 
+    /// Whether lookups find what is there. A damaged page shows only when it is read.
+    void check_summaries() {
+        if (!looks_into_files()) return check_chunk_tree(*index_);
+        // Each chunk is looked at again, beside its files.
+        const auto looked = [this](int64_t done, int64_t all) {
+            looked_at_ = done + 1;
+            if (dear()) return check_cancelled();
+            progress(done, 2 * all);
+        };
+        for (const WrongSummary& wrong : find_wrong_summaries(*index_, looked)) {
+            add({.code = "summary_wrong",
+                 .severity = Severity::warning,
+                 .path = StoreLayout::index(folder_),
+                 .chunk = wrong.chunk,
+                 .frame_index = wrong.frame_index,
+                 .count = wrong.frame_count,
+                 .message = wrong.message,
+                 .remedy = kRebuild});
+        }
+    }
+
+    /// Whether the chunks are still those that the index was made from.
+    void check_staleness() {
+        if (!index_ || !index_->closed() || being_written_) return;
+        const std::optional<ChunkChanges> changes = find_changes(*index_, *layout_);
+        if (!changes || !changes->stale()) return;
+        const std::vector<int64_t>& first = changes->changed.empty() ? changes->added : changes->changed;
+        add({.code = "index_stale",
+             .severity = Severity::warning,
+             .path = StoreLayout::index(folder_),
+             .chunk = first.front(),
+             .count = static_cast<int64_t>(changes->added.size() + changes->changed.size()),
+             .message = fmt::format("chunks have been changed since it was made ({} added, {} changed); readers take "
+                                    "these from their files",
+                                    changes->added.size(), changes->changed.size()),
+             .remedy = kRebuild});
+    }
+
     /// Names in the store's folder that belong to nothing, and those of chunks nobody knows.
     void check_folder() {
         for (const StoreLayout::Chunk& chunk : layout_->chunks()) on_disk_[chunk.number] = chunk;
         std::set<std::string> known = {"metadata.yaml",        "index.sqlite", "index.sqlite-wal", "index.sqlite-shm",
-                                       "index.sqlite-journal", ".lock",        ".reserve"};
+                                       "index.sqlite-journal", ".lock",        ".reserve",         ".trim.lock"};
         for (const auto& [number, chunk] : on_disk_) {
             known.insert(layout_->media(number).filename().string());
             for (const char* extension : {".npz", ".yaml", ".extra.json", ".extra_data.json", ".extra_data.h5"})
@@ -261,15 +368,19 @@ private:
     // ---- chunks: presence and size
 
     void check_chunks() {
-        int64_t done = 0;
+        int64_t done = looked_at_;
         if (index_) {
             report_.frame_count = index_->frame_count();
             report_.chunk_count = index_->chunk_count();
             index_->visit_chunks([&](const ChunkRow& chunk) {
-                if (!dear()) progress(done++, report_.chunk_count);
+                if (!dear()) progress(done++, looked_at_ + report_.chunk_count);
                 check_indexed(chunk);
                 return true;
             });
+            if (!index_->closed()) {
+                const std::vector<int64_t> begun = uncommitted_chunks(*index_, *layout_);
+                begun_.insert(begun.begin(), begun.end());
+            }
             for (const auto& [number, chunk] : on_disk_) {
                 if (!index_->find_chunk(number)) check_unknown(chunk);
             }
@@ -277,7 +388,7 @@ private:
         }
         report_.chunk_count = static_cast<int64_t>(on_disk_.size());
         for (const auto& [number, chunk] : on_disk_) {
-            if (!dear()) progress(done++, report_.chunk_count);
+            if (!dear()) progress(done++, looked_at_ + report_.chunk_count);
             check_unindexed(chunk);
         }
     }
@@ -316,12 +427,19 @@ private:
     }
 
     void check_unknown(const StoreLayout::Chunk& chunk) {
+        if (chunk.number < index_->first_kept_chunk()) {
+            add({.code = "trimmed_left",
+                 .path = layout_->media(chunk.number),
+                 .chunk = chunk.number,
+                 .count = 1,
+                 .message = "was removed from the store by `store trim`, but files of it are left",
+                 .remedy = "the next `store trim --apply` removes them"});
+            return;
+        }
         // While recording, the file of a new chunk is there before the first commit.
         if (being_written_ || !chunk.has_media) return;
         if (layout_->kind() == ChunkKind::folder && holds_nothing(chunk.number)) return;
-        const std::vector<int64_t> begun =
-            index_->closed() ? std::vector<int64_t>() : uncommitted_chunks(*index_, *layout_);
-        const bool uncommitted = std::find(begun.begin(), begun.end(), chunk.number) != begun.end();
+        const bool uncommitted = begun_.contains(chunk.number);
         add({.code = uncommitted ? "chunk_uncommitted" : "chunk_unknown",
              .severity = Severity::warning,
              .path = layout_->media(chunk.number),
@@ -378,7 +496,7 @@ private:
         } else if (looks_into_files()) {
             check_container(chunk.number, media);
         }
-        if (looks_into_files()) check_extra_data_file(chunk.number, first, frames, {});
+        if (looks_into_files()) check_extra_data_file(chunk.number, first, frames, false);
     }
 
     void note_synthetic(int64_t chunk, int64_t first, const ChunkSidecar& sidecar) {
@@ -520,17 +638,11 @@ private:
     }
 
     void check_extra_data(const ChunkRow& chunk) {
-        if (!looks_into_files()) return;
-        std::vector<ExtraDataRow> rows;
-        index_->visit_extra_data(chunk.first_index, chunk.first_index + chunk.frame_count,
-                                 [&](const ExtraDataRow& row) {
-                                     rows.push_back(row);
-                                     return true;
-                                 });
-        check_extra_data_file(chunk.chunk, chunk.first_index, chunk.frame_count, rows);
+        if (looks_into_files()) check_extra_data_file(chunk.chunk, chunk.first_index, chunk.frame_count, true);
     }
 
-    void check_extra_data_file(int64_t chunk, int64_t first, int64_t frames, const std::vector<ExtraDataRow>& rows) {
+    /// `indexed` when the index has the records too.
+    void check_extra_data_file(int64_t chunk, int64_t first, int64_t frames, bool indexed) {
         const fs::path own = layout_->extra_data(chunk);
         const auto problem = [&](const char* code, const fs::path& path, int64_t count, const std::string& message) {
             add({.code = code,
@@ -543,16 +655,19 @@ private:
                  .remedy = kRepair});
         };
         const std::vector<fs::path> files = layout_->extra_data_files(chunk);
-        if (files.empty() && !rows.empty()) {
-            problem("extra_data_missing", own, static_cast<int64_t>(rows.size()),
-                    "is missing; the index has what was in it");
+        if (files.empty() && indexed) {
+            if (const int64_t records = RecordsOfIndex(*index_, first, first + frames).count_rest(); records > 0)
+                problem("extra_data_missing", own, records, "is missing; the index has what was in it");
         }
         for (const fs::path& path : files) {
-            ExtraDataFile file;
+            ComparedRecords compared(indexed && path == own && files.size() == 1
+                                         ? std::optional<RecordsOfIndex>({*index_, first, first + frames})
+                                         : std::nullopt);
+            ExtraDataFacts file;
             try {
-                file = read_extra_data_file(path);
+                file = visit_extra_data_file(path, [&](Json& record) { compared.add(record); });
             } catch (const Error& error) {
-                if (error.code() == ErrorCode::io) throw;
+                if (error.code() == ErrorCode::io || compared.failed()) throw;
                 problem("extra_data_damaged", path, frames, error.message());
                 continue;
             }
@@ -560,24 +675,10 @@ private:
                 problem("extra_data_damaged", path, static_cast<int64_t>(file.warnings.size()), file.warnings.front());
             } else if (path == own && !extra_data_is_closed(path)) {
                 problem("extra_data_damaged", path, 1, "its end is missing; other programs cannot read it");
-            } else if (path == own && index_ && files.size() == 1) {
-                if (const auto difference = differing_record(rows, file.records))
-                    problem("extra_data_differs", path, 1, *difference);
+            } else if (const auto difference = compared.difference()) {
+                problem("extra_data_differs", path, 1, *difference);
             }
         }
-    }
-
-    static std::optional<std::string> differing_record(const std::vector<ExtraDataRow>& rows,
-                                                       const std::vector<Json>& records) {
-        if (rows.size() != records.size())
-            return fmt::format("has {} records, the index {}", records.size(), rows.size());
-        for (size_t i = 0; i < rows.size(); ++i) {
-            Json record = records[i];
-            for (const char* key : {"frame_index", "frame_number", "frame_time"}) record.erase(key);
-            const Json wanted = Json::parse(rows[i].data, nullptr, false);
-            if (record != wanted) return fmt::format("record {} differs from the index", i);
-        }
-        return std::nullopt;
     }
 
     // ---- frames and hash
@@ -690,16 +791,38 @@ private:
             return true;
         });
         const uint64_t size = file->size();
-        for (int64_t position = 0; position < table->frame_count(); ++position) {
-            const Packet& packet = table->packet_of(position);
+        const auto changed = [&](size_t place) {
+            const Packet& packet = table->packets[place];
             const bool there = packet.offset <= size && packet.size <= size - packet.offset;
-            if (!packet.checksum) {
-                unchecked.add(chunk.first_index + position);
-            } else if (there && !check.sound[table->display_order[static_cast<size_t>(position)]]) {
-                damaged.add(chunk.first_index + position);
+            return packet.checksum && there && !check.sound[place];
+        };
+        std::set<int64_t> changed_positions;
+        for (int64_t position = 0; position < table->frame_count(); ++position) {
+            if (!table->packet_of(position).checksum) unchecked.add(chunk.first_index + position);
+            if (changed(table->display_order[static_cast<size_t>(position)])) changed_positions.insert(position);
+        }
+        std::set<uint64_t> hidden;
+        for (size_t place = 0; place < table->packets.size(); ++place) {
+            if (table->packets[place].hidden && changed(place)) hidden.insert(table->packets[place].offset);
+        }
+        if (!hidden.empty()) changed_positions.merge(positions_with(table, hidden));
+        for (const int64_t position : changed_positions) damaged.add(chunk.first_index + position);
+        return damaged;
+    }
+
+    /// Frames that need one of the packets at these offsets.
+    static std::set<int64_t> positions_with(const std::shared_ptr<const PacketTable>& table,
+                                            const std::set<uint64_t>& offsets) {
+        const PacketCutter cutter(table);
+        std::set<int64_t> found;
+        for (int64_t position = 0; position < table->frame_count(); ++position) {
+            const auto needed = cutter.cut(position, position + 1);
+            if (std::any_of(needed->packets.begin(), needed->packets.end(),
+                            [&](const Packet& packet) { return offsets.contains(packet.offset); })) {
+                found.insert(position);
             }
         }
-        return damaged;
+        return found;
     }
 
     fs::path folder_;
@@ -709,6 +832,8 @@ private:
     std::optional<StoreLayout> layout_;
     std::unique_ptr<FrameIndex> index_;
     std::map<int64_t, StoreLayout::Chunk> on_disk_;
+    std::set<int64_t> begun_;  ///< chunks of which nothing was committed
+    int64_t looked_at_ = 0;    ///< chunks whose rows have been read
     bool being_written_ = false;
     VerifyReport report_;
 };

@@ -13,10 +13,12 @@ namespace reelstore {
 
 /// How closely a store is looked at. Every level includes the first two.
 enum class VerifyLevel {
-    presence,  ///< the files of every chunk are there, and index and sidecars agree on how many frames they have
-    size,      ///< files are as large as the index says; sidecars and extra data files agree with it in every value
-    frames,    ///< every frame decodes
-    hash,      ///< every frame's encoded bytes fit the checksum recorded when they were written; nothing is decoded
+    presence,  ///< the files of every chunk are there, and index and sidecars agree on how many frames they have; the
+               ///< index was made from these chunks
+    size,    ///< files are as large as the index says; sidecars and extra data files agree with it in every value, and
+             ///< its summaries of chunks with its own rows
+    frames,  ///< every frame decodes
+    hash,    ///< every frame's encoded bytes fit the checksum recorded when they were written; nothing is decoded
 };
 
 /// "presence", "size"...
@@ -45,7 +47,8 @@ struct Finding {
 };
 
 struct VerifyOptions {
-    /// Told the frames (level `frames`) or bytes (level `hash`) done, of all; for other levels the chunks.
+    /// Told the frames (level `frames`) or bytes (level `hash`) done, of all; for other levels the chunks, which level
+    /// `size` looks at twice.
     std::function<void(int64_t done, int64_t all)> progress = {};
     std::stop_token cancel = {};
     int threads = 0;  ///< that decode at once; 0: one per core
@@ -69,8 +72,8 @@ struct VerifyPrice {
 VerifyPrice verify_price(const std::filesystem::path& store, VerifyLevel level);
 
 /// Looks at a store without changing anything; it may be written meanwhile, and what is committed is looked at. Memory
-/// is bounded by the largest chunk's tables. Throws Error(not_found or not_a_store) when there is no store, and
-/// Error(cancelled) when stopped.
+/// is bounded by the largest chunk's tables and some bytes a chunk. Throws Error(not_found or not_a_store) when there
+/// is no store, and Error(cancelled) when stopped.
 VerifyReport verify(const std::filesystem::path& store, VerifyLevel level, const VerifyOptions& options = {});
 
 }  // namespace reelstore

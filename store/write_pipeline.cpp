@@ -919,6 +919,11 @@ int64_t WritePipeline::take_chunk_number() {
     return impl_->next_chunk++;
 }
 
+void WritePipeline::give_back_chunk_number() {
+    const std::lock_guard lock(impl_->mutex);
+    --impl_->next_chunk;
+}
+
 void WritePipeline::check() const {
     const std::lock_guard lock(impl_->mutex);
     impl_->rethrow_failure();

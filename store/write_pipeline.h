@@ -87,6 +87,8 @@ public:
     void with_index(const std::function<void()>& action);
     /// The next chunk number, which is used up by the call. Call after finish_chunk().
     int64_t take_chunk_number();
+    /// Nothing has come of the chunk whose number was taken last: the next one gets it.
+    void give_back_chunk_number();
 
     /// Throws what has ended the recording, if anything has.
     void check() const;

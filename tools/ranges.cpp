@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/clock.h"
@@ -66,6 +67,7 @@ NumberRange parse_number_range(const std::string& text) {
     const std::vector<std::string> parts = split(text, ":");
     if (parts.size() == 1) {
         const int64_t number = parse_integer(parts[0], "frame number");
+        if (number == std::numeric_limits<int64_t>::max()) return {number, std::nullopt};
         return {number, number + 1};
     }
     if (parts.size() != 2) throw UsageError(fmt::format("\"{}\" is no range of numbers; write A:B", text));

@@ -18,24 +18,23 @@ struct IndexRange {
 /// "A:B", "A:B:S", ":B", "A:", "I" (one frame); negative values count from the end. Throws UsageError.
 IndexRange parse_index_range(const std::string& text, int64_t frame_count);
 
+/// Half-open; a side without a value is open.
 struct NumberRange {
     std::optional<int64_t> first;
     std::optional<int64_t> last;  ///< one behind the end
-
-    bool contains(int64_t number) const { return (!first || number >= *first) && (!last || number < *last); }
 };
 
-/// "A:B" of frame numbers, either side may be missing; values are numbers, so negative ones mean themselves.
+/// "A:B" of frame numbers, either side may be missing, or "A"; values are numbers, so negative ones mean themselves.
+/// Throws UsageError.
 NumberRange parse_number_range(const std::string& text);
 
+/// Half-open; a side without a value is open.
 struct TimeRange {
     std::optional<double> first;
     std::optional<double> last;  ///< one instant behind the end
-
-    bool contains(double time) const { return (!first || time >= *first) && (!last || time < *last); }
 };
 
-/// "T0..T1" of times (see parse_time()), either side may be missing.
+/// "T0..T1" of times (see parse_time()), either side may be missing. Throws UsageError.
 TimeRange parse_time_range(const std::string& text);
 
 /// Seconds, or ISO 8601 date, perhaps with a time of day (UTC unless it names a zone). Throws UsageError.

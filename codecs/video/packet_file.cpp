@@ -75,7 +75,7 @@ std::vector<uint8_t> mp4_header(const VideoStream& stream, std::span<const uint8
     result = avformat_write_header(format.get(), options.get());
     uint8_t* data = nullptr;
     const int size = avio_close_dyn_buf(std::exchange(format->pb, nullptr), &data);
-    const std::vector<uint8_t> bytes(data, data + size);
+    std::vector<uint8_t> bytes(data, data + size);
     av_free(data);
     if (result < 0) throw libav_error(result, {}, "describe the stream by its parameter sets");
     return bytes;

@@ -67,7 +67,9 @@ bool can_hide_packets(const std::string& extension);
 ///
 /// Hidden packets may come before the first frame shown of the first part and behind the last one of the last part, in
 /// containers for which can_hide_packets(): an edit list then makes every player show the other frames alone. Those
-/// that show no picture by their nature (alternative references of VP8) may stand anywhere.
+/// that show no picture by their nature (alternative references of VP8) may stand anywhere. The
+/// number of samples in the file counts them all the same, and FFmpeg 5.1 shows hidden AV1 frames when libdav1d
+/// decodes.
 ///
 /// The bytes of a packet are copied also when they do not fit its checksum, which stays what it was: the caller decides
 /// beforehand, see check_packets(). Only where they get another form that is Error(corrupt). The file is then read back

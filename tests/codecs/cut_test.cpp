@@ -270,8 +270,8 @@ TEST_CASE("a cut names what it cannot cut") {
     const TemporaryFolder folder(memory_folder());
     const Source source = make_source(folder, "H.264", kH264 + "-bf 0 -g 7", "0.mp4");
     const PacketCutter cutter(source.table);
-    for (const auto& [first, last] : {std::pair(-1, 3), std::pair(3, 3), std::pair(5, 4), std::pair(0, kFrames + 1)})
-        CHECK(error_of([&] { cutter.cut(first, last); }) == ErrorCode::invalid_argument);
+    for (const auto& range : {std::pair(-1, 3), std::pair(3, 3), std::pair(5, 4), std::pair(0, kFrames + 1)})
+        CHECK(error_of([&] { cutter.cut(range.first, range.second); }) == ErrorCode::invalid_argument);
     CHECK(cutter.next_clean_cut(-5) == 0);
     CHECK_FALSE(cutter.next_clean_cut(kFrames + 1));
     CHECK_FALSE(PacketCutter(std::make_shared<PacketTable>()).next_clean_cut(1));
@@ -458,8 +458,10 @@ TEST_CASE("video in other wrappings is copied into ours") {
         for (const std::string& extension : wrapping.outputs) {
             CAPTURE(extension);
             const int64_t middle = cutter.next_clean_cut(8).value();
-            for (const auto& [first, last] :
+            for (const auto& range :
                  {std::pair<int64_t, int64_t>(0, kFrames), {middle, kFrames}, {0, middle}, {5, 11}}) {
+                const int64_t first = range.first;
+                const int64_t last = range.second;
                 CAPTURE(first);
                 const auto part = cutter.cut(first, last);
                 if (hidden_packets(*part) > 0 && !can_hide_packets(extension)) continue;
@@ -508,7 +510,8 @@ TEST_CASE("a picture that is to be turned stays so, and containers that cannot s
 TEST_CASE("frames at odd times keep their distances, and none is doubled or dropped") {
     const TemporaryFolder folder(memory_folder());
     const std::string times =
-        "-vsync passthrough -vf settb=1/90000,setpts='(N*N*997+N*13)' -video_track_timescale 90000 ";
+        "-vsync passthrough -enc_time_base 1:90000 -vf settb=1/90000,setpts='(N*N*997+N*13)' -video_track_timescale "
+        "90000 ";
     const Source source = make_source(folder, "odd times", times + kH264 + "-bf 2 -g 8 -sc_threshold 0", "0.mp4");
     const Source images = make_source(folder, "odd times", times + "-pix_fmt yuvj420p -c:v mjpeg", "1.mp4");
     PacketFile file(source.path, source.table);
@@ -564,4 +567,75 @@ TEST_CASE("a copy is copied again, and a damaged packet goes over as it is") {
     CHECK_FALSE(fs::exists(folder / "damaged.mp4"));
     const RemuxResult same = remux(wrapped.path, *wrapped.table, folder / "damaged.avi", ".avi");
     CHECK(same.table.packets[3].checksum == wrapped.table->packets[3].checksum);
+}
+
+namespace {
+
+/// Reads and writes the bits of an H.264 parameter set.
+class Bits {
+public:
+    explicit Bits(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
+
+    int next() {
+        const size_t at = at_++;
+        return bytes_.at(at / 8) >> (7 - at % 8) & 1;
+    }
+    void skip(int count) { at_ += static_cast<size_t>(count); }
+    void skip_golomb() {
+        int zeros = 0;
+        while (next() == 0) ++zeros;
+        skip(zeros);
+    }
+    /// The bits read so far, `bit` and the end of a parameter set.
+    std::vector<uint8_t> end_with(int bit) {
+        std::vector<uint8_t> bytes(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(at_ / 8));
+        const int kept = static_cast<int>(at_ % 8);
+        uint32_t last = static_cast<uint32_t>(bytes_.at(at_ / 8) >> (8 - kept) << 2 | bit << 1 | 1);
+        last <<= 16 - kept - 2;
+        bytes.push_back(static_cast<uint8_t>(last >> 8));
+        if (last & 0xff) bytes.push_back(static_cast<uint8_t>(last));
+        return bytes;
+    }
+
+private:
+    std::vector<uint8_t> bytes_;
+    size_t at_ = 0;
+};
+
+/// An avcC of Main profile whose sequence parameter set no longer says how far pictures are reordered.
+std::vector<uint8_t> without_usability_information(const std::vector<uint8_t>& avcc) {
+    constexpr size_t kSetBegin = 8;
+    const size_t size = static_cast<size_t>(avcc.at(6) << 8 | avcc.at(7));
+    Bits bits({avcc.begin() + kSetBegin, avcc.begin() + static_cast<std::ptrdiff_t>(kSetBegin + size)});
+    bits.skip(32);                                   // unit header, profile and level
+    for (int i = 0; i < 2; ++i) bits.skip_golomb();  // number of the set, bits of frame_num
+    bits.skip_golomb();                              // kind of picture order count, 0
+    for (int i = 0; i < 2; ++i) bits.skip_golomb();  // its bits, references
+    bits.skip(1);
+    for (int i = 0; i < 2; ++i) bits.skip_golomb();  // size
+    bits.skip(2);                                    // frames only, direct prediction
+    REQUIRE(bits.next() == 0);                       // no cropping
+    const std::vector<uint8_t> set = bits.end_with(0);
+    std::vector<uint8_t> out(avcc.begin(), avcc.begin() + 6);
+    out.insert(out.end(), {static_cast<uint8_t>(set.size() >> 8), static_cast<uint8_t>(set.size())});
+    out.insert(out.end(), set.begin(), set.end());
+    out.insert(out.end(), avcc.begin() + static_cast<std::ptrdiff_t>(kSetBegin + size), avcc.end());
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a frame whose neighbours are all hidden comes out of a stream that does not say how far it reorders") {
+    const TemporaryFolder folder(memory_folder());
+    const std::string options =
+        "-profile:v main -x264-params bframes=7:b-adapt=0:b-pyramid=normal:keyint=24:scenecut=0";
+    const Source source = make_source(folder, "silent", kH264 + options, "0.mp4");
+    auto silent = std::make_shared<PacketTable>(*source.table);
+    silent->stream.extradata = without_usability_information(silent->stream.extradata);
+    CHECK(decode(source.path, silent) == source.pictures);
+    const PacketCutter cutter(silent);
+    for (int64_t first = 0; first < kFrames; ++first) {
+        CAPTURE(first);
+        CHECK(decode(source.path, cutter.cut(first, first + 1)) == part_of(source.pictures, first, first + 1));
+    }
 }

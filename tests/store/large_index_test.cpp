@@ -40,6 +40,7 @@ VideoStream stream() {
     stream.height = 1024;
     stream.pixel_format = "gray";
     stream.time_base_den = 12800;
+    stream.frame_rate = 100;
     stream.extradata = std::vector<uint8_t>(43, 1);
     return stream;
 }

@@ -174,7 +174,7 @@ TEST_CASE("what was written of a chunk without a committed frame is put aside") 
             const Database database(path / "index.sqlite", Database::Mode::read_write);
             database.execute(
                 "DELETE FROM frames WHERE chunk = 2; DELETE FROM extra_data WHERE frame_index >= 40; "
-                "DELETE FROM chunks WHERE chunk = 2");
+                "DELETE FROM chunks WHERE chunk = 2; DROP TABLE chunk_groups");
         }
         const RepairResult result = apply_repair(path);
         CHECK_FALSE(result.data_lost());
@@ -200,7 +200,7 @@ TEST_CASE("a recording that was killed is continued, whatever its last chunk had
                 const Database database(path / "index.sqlite", Database::Mode::read_write);
                 database.execute(
                     "DELETE FROM frames WHERE chunk = 2; DELETE FROM extra_data WHERE frame_index >= 40; "
-                    "DELETE FROM chunks WHERE chunk = 2");
+                    "DELETE FROM chunks WHERE chunk = 2; DROP TABLE chunk_groups");
             }
             const auto count = static_cast<int>(StoreReader(path).frame_count());
             {
@@ -612,7 +612,7 @@ TEST_CASE("a part of a repair does not close a store in which there is something
         const Database database(path / "index.sqlite", Database::Mode::read_write);
         database.execute(
             "DELETE FROM frames WHERE chunk = 2; DELETE FROM extra_data WHERE frame_index >= 40; "
-            "DELETE FROM chunks WHERE chunk = 2");
+            "DELETE FROM chunks WHERE chunk = 2; DROP TABLE chunk_groups");
     }
     fs::remove(path / "000000.npz");
     // No chunk of the index is open, but one is there that was not committed.

@@ -6,6 +6,8 @@
 #include "base/sqlite.h"
 #include "store/chunk_sidecar.h"
 #include "store/layout.h"
+#include "store/maintenance.h"
+#include "store/repair.h"
 #include "store/verify.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
@@ -118,9 +120,10 @@ TEST_CASE("a file that is cut off, and values that differ, are found by their si
     sidecar.numbers[5] = 77;
     write_chunk_sidecar(layout, 0, read_metadata(path), sidecar);
     std::ofstream(path / "000002.extra.json") << "[{\"i\": 20, \"frame_index\": 20}]";
-    CHECK_FALSE(verify(path, VerifyLevel::presence).damaged());
+    CHECK(codes(verify(path, VerifyLevel::presence)) == Codes{"index_stale"});
     const VerifyReport report = verify(path, VerifyLevel::size);
-    CHECK(codes(report) == Codes{"sidecar_differs", "container_incomplete", "media_short", "extra_data_differs"});
+    CHECK(codes(report) ==
+          Codes{"index_stale", "sidecar_differs", "container_incomplete", "media_short", "extra_data_differs"});
     CHECK(finding(report, "sidecar_differs").frame_index == 3);
     CHECK(finding(report, "sidecar_differs").count == 2);
     CHECK(finding(report, "media_short").frame_index == 17);
@@ -182,6 +185,81 @@ TEST_CASE("a damaged, missing or foreign index is said, and the chunks are looke
     CHECK(codes(report) == Codes{"index_missing", "sidecar_missing"});
     CHECK(finding(report, "sidecar_missing").severity == Severity::error);
     CHECK(report.frame_count == 15);
+}
+
+TEST_CASE("an index that is not that of the chunks is said, with the chunk and what to do") {
+    const TemporaryFolder folder;
+    const fs::path path = folder / "s";
+    write_store(path, "mjpeg/avi");
+    const StoreLayout layout(path, ChunkKind::file, ".avi");
+    ChunkSidecar sidecar = *read_chunk_sidecar(layout, 1);
+    sidecar.times[2] += 0.001;
+    write_chunk_sidecar(layout, 1, read_metadata(path), sidecar);
+    for (const VerifyLevel level : kLevels) {
+        const VerifyReport report = verify(path, level);
+        CHECK(finding(report, "index_stale").chunk == 1);
+        CHECK(finding(report, "index_stale").count == 1);
+        CHECK(finding(report, "index_stale").remedy.find("store index") != std::string::npos);
+    }
+    build_index(path);
+    for (const VerifyLevel level : kLevels) CHECK_FALSE(verify(path, level).damaged());
+
+    fs::copy_file(path / "000001.avi", path / "000003.avi");
+    fs::copy_file(path / "000001.npz", path / "000003.npz");
+    const VerifyReport added = verify(path, VerifyLevel::presence);
+    CHECK(codes(added) == Codes{"index_stale", "chunk_unknown"});
+    CHECK(finding(added, "index_stale").chunk == 3);
+    build_index(path);
+    CHECK_FALSE(verify(path, VerifyLevel::size).damaged());
+}
+
+TEST_CASE("a summary that is not what the rows say is said, with the chunk and what to do, and repaired") {
+    const TemporaryFolder folder;
+    // Two frames in the midst of a chunk change places; or one gets the largest number, or a later time.
+    for (const char* change :
+         {"UPDATE frames SET frame_number = CASE frame_index WHEN 13 THEN 14 ELSE 13 END WHERE frame_index IN (13, 14)",
+          "UPDATE frames SET frame_number = 999 WHERE frame_index = 13",
+          "UPDATE frames SET frame_time = 5e9 WHERE frame_index = 13"}) {
+        CAPTURE(change);
+        const fs::path path = folder / "s";
+        write_store(path, "npy");
+        Database(path / "index.sqlite", Database::Mode::read_write).execute(change);
+        CHECK_FALSE(verify(path, VerifyLevel::presence).damaged());
+        const VerifyReport report = verify(path, VerifyLevel::size);
+        CHECK(codes(report) == Codes{"summary_wrong", "sidecar_differs"});
+        CHECK(finding(report, "summary_wrong").chunk == 1);
+        CHECK(finding(report, "summary_wrong").frame_index == 10);
+        CHECK(finding(report, "summary_wrong").remedy.find("store index") != std::string::npos);
+        const RepairPlan plan = plan_repair(path, {});
+        REQUIRE(plan.actions.size() == 1);
+        CHECK(plan.actions.front().kind == RepairKind::index);
+        CHECK(plan.actions.front().why.find("chunk 1") != std::string::npos);
+        apply_repair(path, {});
+        CHECK_FALSE(verify(path, VerifyLevel::hash).damaged());
+        CHECK(StoreReader(path).row(13)->number == 13);
+        fs::remove_all(path);
+    }
+}
+
+TEST_CASE("a summary or a group that is changed alone is damage of the index") {
+    const TemporaryFolder folder;
+    for (const char* change :
+         {"UPDATE chunks SET number_max = number_max + 5 WHERE chunk = 1",
+          "UPDATE chunks SET times_ascending = 0 WHERE chunk = 1",
+          "UPDATE chunks SET frame_count = frame_count - 1 WHERE chunk = 2",
+          "UPDATE chunk_groups SET number_min = 3 WHERE level = 1", "DELETE FROM chunk_groups WHERE level = 2",
+          "DELETE FROM chunk_groups WHERE level = 3"}) {
+        CAPTURE(change);
+        const fs::path path = folder / "s";
+        write_store(path, "npy");
+        Database(path / "index.sqlite", Database::Mode::read_write).execute(change);
+        for (const VerifyLevel level : {VerifyLevel::presence, VerifyLevel::size}) {
+            const VerifyReport report = verify(path, level);
+            CHECK(codes(report) == Codes{"index_damaged"});
+            CHECK(report.frame_count == kFrames);
+        }
+        fs::remove_all(path);
+    }
 }
 
 TEST_CASE("a store that is being written is no damage, one whose writer was killed waits for its repair") {

@@ -1,10 +1,13 @@
-#include <fmt/format.h>
+#include <fmt/compile.h>
 #include <CLI/CLI.hpp>
+
+#include <iterator>
 
 #include "store/align.h"
 #include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
+#include "tools/text_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -45,43 +48,63 @@ public:
             print_notes(pointers.back()->warnings());
         }
         StoreAligner aligner(pointers, {*policy, by_time_, tolerance_});
-        if (!json_) print_heading();
-        while (const std::optional<AlignedRow> row = aligner.next_row()) print(*row);
+        TextOutput out;
+        if (!json_) print_heading(out);
+        while (const std::optional<AlignedRow> row = aligner.next_row()) print(out, *row);
+        if (!out.flush()) return kExitFailed;
         return kExitDone;
     }
 
 private:
-    void print_heading() const {
-        fmt::print("number,time");
-        for (size_t i = 0; i < paths_.size(); ++i) fmt::print(",index_{0},number_{0},time_{0},held_{0}", i + 1);
-        fmt::print("\n");
+    void print_heading(TextOutput& out) const {
+        std::string heading = "number,time";
+        for (size_t i = 0; i < paths_.size(); ++i)
+            heading += fmt::format(",index_{0},number_{0},time_{0},held_{0}", i + 1);
+        out.line(heading);
     }
 
-    void print(const AlignedRow& row) const {
-        if (!json_) {
-            fmt::print("{},{}", row.number, exact_text(row.time));
-            for (size_t i = 0; i < row.frames.size(); ++i) {
-                const auto& frame = row.frames[i];
-                if (frame) {
-                    fmt::print(",{},{},{},{}", frame->index, frame->number, exact_text(frame->time),
-                               row.held[i] ? 1 : 0);
-                } else {
-                    fmt::print(",,,,");
-                }
-            }
-            fmt::print("\n");
-            return;
+    void print(TextOutput& out, const AlignedRow& row) const {
+        fmt::memory_buffer& line = out.buffer();
+        if (json_) {
+            append_json(line, row);
+        } else {
+            append_csv(line, row);
         }
-        Json frames = Json::array();
+        line.push_back('\n');
+        out.line_done();
+    }
+
+    static void append_csv(fmt::memory_buffer& line, const AlignedRow& row) {
+        const auto end = std::back_inserter(line);
+        fmt::format_to(end, FMT_COMPILE("{},"), row.number);
+        append_exact(line, row.time);
         for (size_t i = 0; i < row.frames.size(); ++i) {
-            Json frame;
-            if (row.frames[i]) {
-                frame = to_json(*row.frames[i]);
-                frame["held"] = bool{row.held[i]};
+            const auto& frame = row.frames[i];
+            if (!frame) {
+                line.append(std::string_view(",,,,"));
+                continue;
             }
-            frames.push_back(std::move(frame));
+            fmt::format_to(end, FMT_COMPILE(",{},{},"), frame->index, frame->number);
+            append_exact(line, frame->time);
+            line.append(std::string_view(row.held[i] ? ",1" : ",0"));
         }
-        fmt::print("{}\n", Json{{"number", row.number}, {"time", finite_or_null(row.time)}, {"frames", frames}}.dump());
+    }
+
+    static void append_json(fmt::memory_buffer& line, const AlignedRow& row) {
+        fmt::format_to(std::back_inserter(line), FMT_COMPILE("{{\"number\":{},\"time\":"), row.number);
+        append_number(line, row.time);
+        line.append(std::string_view(",\"frames\":["));
+        for (size_t i = 0; i < row.frames.size(); ++i) {
+            if (i > 0) line.push_back(',');
+            if (!row.frames[i]) {
+                line.append(std::string_view("null"));
+                continue;
+            }
+            line.push_back('{');
+            append_members(line, *row.frames[i]);
+            line.append(std::string_view(row.held[i] ? ",\"held\":true}" : ",\"held\":false}"));
+        }
+        line.append(std::string_view("]}"));
     }
 
     std::vector<std::string> paths_;

@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
+#include <unordered_set>
 
 #include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
-#include "tools/ranges.h"
+#include "tools/selection.h"
+#include "tools/text_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -18,57 +19,59 @@ public:
     std::string name() const override { return "extra"; }
     std::string summary() const override { return "the extra data: records tied to frames"; }
     std::string examples() const override {
-        return "  store extra mystore --json | jq .temperature\n  store extra mystore --csv > extra.csv\n";
+        return "  store extra mystore --json | jq .temperature\n"
+               "  store extra mystore --csv > extra.csv\n"
+               "  store extra mystore --index -1000: --json\n"
+               "  store extra mystore --number 6050:6060 --csv\n"
+               "  store extra mystore --time 2026-11-20T09:00:00..2026-11-20T09:01:00 --json\n";
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
-        app.add_option("--index", range_, "only of the frames A:B; negative values count from the end");
+        selection_.declare(app);
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line (the default)");
         app.add_flag("--csv", csv_, "comma separated values, a column for every key that occurs")->excludes(json);
     }
     int run() override {
         const std::unique_ptr<Recording> opened = open_recording(recording_);
         const Recording& recording = *opened;
-        const IndexRange range = parse_index_range(range_, recording.frame_count());
+        const FrameSelection frames = selection_.frames_of(recording);
+        TextOutput out;
         if (csv_) {
-            print_csv(recording, range);
+            print_csv(recording, frames, out);
         } else {
-            visit(recording, range, [](const Json& record) { fmt::print("{}\n", record.dump()); });
+            visit(recording, frames, [&](const Json& record) { out.line(record.dump()); });
         }
+        if (!out.flush()) return kExitFailed;
         print_notes(recording.warnings());
         return recording.incomplete() ? kExitDataLost : kExitDone;
     }
 
 private:
     /// Every record with the frame it belongs to.
-    static void visit(const Recording& recording, const IndexRange& range,
+    static void visit(const Recording& recording, const FrameSelection& frames,
                       const std::function<void(const Json&)>& print) {
-        recording.visit_extra_data(range.first, range.last, [&](const ExtraRecord& record) {
-            if ((record.frame_index - range.first) % range.step != 0) return true;
+        visit_extra_data(recording, frames, [&](const ExtraRecord& record, const FrameRow& row) {
             Json line = record.data;
-            const std::optional<FrameRow> row = recording.row(record.frame_index);
-            line["frame_index"] = record.frame_index;
-            line["frame_number"] = row ? Json(row->number) : Json();
-            line["frame_time"] = row ? finite_or_null(row->time) : Json();
+            line["frame_index"] = row.index;
+            line["frame_number"] = row.number;
+            line["frame_time"] = finite_or_null(row.time);
             print(line);
             return true;
         });
     }
 
-    static void print_csv(const Recording& recording, const IndexRange& range) {
+    static void print_csv(const Recording& recording, const FrameSelection& frames, TextOutput& out) {
         std::vector<std::string> columns = {"frame_index", "frame_number", "frame_time"};
-        visit(recording, range, [&](const Json& record) {
+        std::unordered_set<std::string> known(columns.begin(), columns.end());
+        visit(recording, frames, [&](const Json& record) {
             for (const auto& [key, value] : record.items()) {
-                if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
+                if (known.insert(key).second) columns.push_back(key);
             }
         });
-        const auto print_line = [](const std::vector<std::string>& fields) {
-            fmt::print("{}\n", fmt::join(fields, ","));
-        };
         std::vector<std::string> fields;
         for (const std::string& column : columns) fields.push_back(csv_field(column));
-        print_line(fields);
-        visit(recording, range, [&](const Json& record) {
+        out.line(fmt::format("{}", fmt::join(fields, ",")));
+        visit(recording, frames, [&](const Json& record) {
             fields.clear();
             for (const std::string& column : columns) {
                 const auto value = record.find(column);
@@ -78,12 +81,12 @@ private:
                     fields.push_back(csv_field(value->is_string() ? value->get<std::string>() : value->dump()));
                 }
             }
-            print_line(fields);
+            out.line(fmt::format("{}", fmt::join(fields, ",")));
         });
     }
 
     std::string recording_;
-    std::string range_ = ":";
+    SelectionOptions selection_;
     bool json_ = false;
     bool csv_ = false;
 };

@@ -9,13 +9,11 @@
 #include "codecs/file_format.h"
 #include "filters/filter_table.h"
 #include "store/open_source.h"
-#include "store/selected_frames.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
-#include "tools/match.h"
-#include "tools/ranges.h"
 #include "tools/replaced_output.h"
+#include "tools/selection.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -84,12 +82,7 @@ public:
         app.add_option("OUT", output_,
                        "folder/, pattern such as 'out/frame_{:06d}.png', or file (.mp4 .mkv .avi .mov .npy ...)")
             ->required();
-        CLI::Option_group* which = app.add_option_group("which frames (one of these; all if none)");
-        which->add_option("--index", index_, "places in the recording A:B[:STEP]; negative values count from the end");
-        which->add_option("--number", number_, "the camera's numbers A:B");
-        which->add_option("--time", time_,
-                          "times T0..T1, in seconds, for a store also as dates (UTC unless they name a zone)");
-        which->require_option(0, 1);
+        selection_.declare(app);
         app.add_option("--fps", frame_rate_, "frame rate of a video (default: the recording's)")
             ->check(CLI::PositiveNumber);
         app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")
@@ -103,7 +96,7 @@ public:
     int run() override {
         const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
         print_notes(recording->warnings());
-        SelectedFrames frames = select(*recording);
+        SelectedFrames frames(*recording, selection_.frames_of(*recording));
         const std::vector<std::unique_ptr<Filter>> filters =
             make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         SinkOptions options;
@@ -147,21 +140,6 @@ private:
         return report(result);
     }
 
-    SelectedFrames select(Recording& recording) const {
-        const int64_t all = recording.frame_count();
-        if (!number_.empty()) {
-            return {recording, 0, all, 1,
-                    [range = parse_number_range(number_)](const FrameRow& row) { return range.contains(row.number); }};
-        }
-        if (!time_.empty()) {
-            refuse_dates(recording.info(), time_);
-            return {recording, 0, all, 1,
-                    [range = parse_time_range(time_)](const FrameRow& row) { return range.contains(row.time); }};
-        }
-        const IndexRange range = parse_index_range(index_.empty() ? ":" : index_, all);
-        return {recording, range.first, range.last, range.step};
-    }
-
     static void remove_file(const std::filesystem::path& path) {
         if (file_system().status(path).kind == FileKind::file) file_system().remove(path);
     }
@@ -180,9 +158,7 @@ private:
 
     std::string recording_;
     std::string output_;
-    std::string index_;
-    std::string number_;
-    std::string time_;
+    SelectionOptions selection_;
     std::string filters_;
     std::vector<std::string> codec_;
     double frame_rate_ = 0;

@@ -1,14 +1,16 @@
-#include <fmt/format.h>
+#include <fmt/compile.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <cstdio>
+#include <iterator>
 
 #include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/follow.h"
 #include "tools/frame_json.h"
 #include "tools/ranges.h"
+#include "tools/selection.h"
+#include "tools/text_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -38,12 +40,14 @@ public:
     }
     std::string examples() const override {
         return "  store frames mystore --csv > frames.csv\n  store frames mystore --index -10: --json\n"
+               "  store frames mystore --number 6050:6060 --csv\n"
+               "  store frames mystore --time 2026-11-20T09:00:00..2026-11-20T09:01:00 --json\n"
                "  store frames video.mp4 --csv\n"
                "  store frames mystore --follow --index -1: --json      (while it is recorded, until it is closed)\n";
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
-        app.add_option("--index", range_, "only the frames A:B[:STEP]; negative values count from the end");
+        selection_.declare(app);
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line");
         app.add_flag("--csv", csv_, "comma separated values with a heading")->excludes(json);
         app.add_flag("--follow", follow_,
@@ -53,10 +57,11 @@ public:
         if (follow_) return follow();
         const std::unique_ptr<Recording> recording = open_recording(recording_);
         print_notes(recording->warnings());
-        const IndexRange range = parse_index_range(range_, recording->frame_count());
-        print_heading();
-        recording->visit_rows(range.first, range.last, [&](const FrameRow& row) {
-            if ((row.index - range.first) % range.step == 0) print(row);
+        const FrameSelection frames = selection_.frames_of(*recording);
+        TextOutput out;
+        print_heading(out);
+        visit_rows(*recording, frames, [&](const FrameRow& row) {
+            print(out, row);
             return true;
         });
         return recording->incomplete() ? kExitDataLost : kExitDone;
@@ -68,18 +73,23 @@ private:
         const std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt);
         if (!store) return kExitInterrupted;
         print_notes(store->warnings());
-        const IndexRange range = followed_range(range_, store->frame_count());
-        print_heading();
+        // A range of indices may end where no frame is yet; which frames numbers or times mean is asked again.
+        const std::optional<std::string> indices = selection_.indices();
+        const IndexRange range = followed_range(indices.value_or(":"), store->frame_count());
+        TextOutput out;
+        print_heading(out);
         int64_t next = range.first;
         for (;;) {
             const FollowState state = look_for_more(*store);
             const int64_t end = std::min(range.last, store->frame_count());
-            store->visit_rows(next, end, [&](const FrameRow& row) {
-                if ((row.index - range.first) % range.step == 0) print(row);
+            const FrameSelection wanted =
+                indices ? FrameSelection{{{range.first, range.last}}, range.step} : selection_.frames_of(*store);
+            visit_rows(*store, wanted.within(next, end), [&](const FrameRow& row) {
+                print(out, row);
                 return !interrupt.interrupted();
             });
             next = std::max(next, end);
-            if (std::fflush(stdout) != 0) return kExitFailed;
+            if (!out.flush()) return kExitFailed;
             if (interrupt.interrupted()) return kExitInterrupted;
             if (state == FollowState::closed || next >= range.last) break;
             if (state == FollowState::abandoned) {
@@ -91,25 +101,33 @@ private:
         return store->incomplete() ? kExitDataLost : kExitDone;
     }
 
-    void print_heading() const {
-        if (csv_) fmt::print("index,number,time,chunk,position\n");
+    void print_heading(TextOutput& out) const {
+        if (csv_) out.line("index,number,time,chunk,position");
         if (!json_ && !csv_)
-            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", "index", "number", "time", "chunk", "position");
+            out.line(fmt::format("{:>12} {:>12} {:>22} {:>8} {:>9}", "index", "number", "time", "chunk", "position"));
     }
 
-    void print(const FrameRow& row) const {
+    void print(TextOutput& out, const FrameRow& row) const {
+        fmt::memory_buffer& line = out.buffer();
+        const auto end = std::back_inserter(line);
         if (json_) {
-            fmt::print("{}\n", to_json(row).dump());
+            line.push_back('{');
+            append_members(line, row);
+            line.push_back('}');
         } else if (csv_) {
-            fmt::print("{},{},{},{},{}\n", row.index, row.number, exact_text(row.time), row.chunk, row.position);
+            fmt::format_to(end, FMT_COMPILE("{},{},"), row.index, row.number);
+            append_exact(line, row.time);
+            fmt::format_to(end, FMT_COMPILE(",{},{}"), row.chunk, row.position);
         } else {
-            fmt::print("{:>12} {:>12} {:>22} {:>8} {:>9}\n", row.index, row.number, exact_text(row.time), row.chunk,
-                       row.position);
+            fmt::format_to(end, "{:>12} {:>12} {:>22} {:>8} {:>9}", row.index, row.number, exact_text(row.time),
+                           row.chunk, row.position);
         }
+        line.push_back('\n');
+        out.line_done();
     }
 
     std::string recording_;
-    std::string range_ = ":";
+    SelectionOptions selection_;
     bool json_ = false;
     bool csv_ = false;
     bool follow_ = false;

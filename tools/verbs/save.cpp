@@ -10,7 +10,9 @@
 #include "base/file_system.h"
 #include "base/pipeline.h"
 #include "base/yaml.h"
+#include "codecs/video/packet_scan.h"
 #include "filters/filter_table.h"
+#include "store/copy_video.h"
 #include "store/layout.h"
 #include "store/open_source.h"
 #include "store/store_reader.h"
@@ -95,7 +97,8 @@ public:
                "Ctrl-C)\n"
                "  store save --source 0 mystore --append --overflow drop           (go on, also after a crash; never "
                "wait for the disk)\n"
-               "  store save video.mp4 mystore --set crf=15 --set gop=30 --meta genotype=wt --meta rig=3\n";
+               "  store save video.mp4 mystore --set crf=15 --set gop=30 --meta genotype=wt --meta rig=3\n"
+               "  store save video.mp4 mystore --copy                        (as it is encoded, in a moment)\n";
     }
     void declare(CLI::App& app) override {
         app.add_option("PATHS", paths_, "[SOURCE] STORE: what to record, and the new store")
@@ -106,7 +109,8 @@ public:
             "what to record: a file, a folder, a store or a camera (0, /dev/video0); left out: the first camera");
         app.add_option("--format", options_.format, "chunk format (default avc1/mp4; `store formats` lists them)");
         app.add_option("--encoding", options_.encoding, "the images are raw in this layout (cv_bayerbg...)");
-        app.add_option("--chunk-frames", chunk_frames_, "frames in a chunk")->check(CLI::PositiveNumber);
+        app.add_option("--chunk-frames", chunk_frames_, "frames in a chunk (with --copy at least)")
+            ->check(CLI::PositiveNumber);
         app.add_option("--chunk-seconds", chunk_seconds_, "seconds in a chunk")->check(CLI::PositiveNumber);
         app.add_option("--chunk-bytes", chunk_bytes_, "bytes in a chunk, with or without K, M, G (1000 each)");
         app.add_option("--start", pipeline_.start, "first frame to record (default 0)")->check(CLI::NonNegativeNumber);
@@ -141,17 +145,27 @@ public:
         app.add_flag("--append", options_.append,
                      "go on with the store if it is there, closed or left by a crash; its format stays")
             ->excludes(force);
+        CLI::Option* copy = app.add_flag("--copy", copy_,
+                                         "take a video file in as it is encoded (H.264 or Motion JPEG), in chunks that "
+                                         "begin at key frames");
+        for (const char* name :
+             {"--encoding", "--chunk-seconds", "--chunk-bytes", "--step", "--realtime", "--raw", "--gray", "--deep",
+              "--filter", "--set", "--commit-interval", "--overflow", "--buffer-bytes"})
+            copy->excludes(app.get_option(name));
     }
     int run() override {
+        if (copy_ && time_ == "now") throw UsageError("--copy takes all frames at once; use --time source or fps:N");
         if (paths_.size() == 2 && !source_.empty()) throw UsageError("give the source once: as SOURCE or as --source");
         const std::string source_name = paths_.size() == 2 ? paths_[0] : source_;
         const std::string store = paths_.back();
         const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_, .deep = deep_}, raw_);
         print_notes(source->warnings());
+        if (copy_) table_ = packets_of(source_name);
         TimeRule time(time_, source->info());
         if (pipeline_.realtime && !source->info().has_times)
             throw UsageError("--realtime needs a source with times of its own");
         fill_options(*source);
+        if (table_) options_.format = format_for_packets(source_name, *table_, options_.format);
         std::vector<std::unique_ptr<Filter>> filters =
             make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         check_store_options(options_);
@@ -169,7 +183,7 @@ public:
             print_note(fmt::format("{} goes on after its {} frames", store, writer.frame_count()));
         }
         try {
-            const int code = record(*source, filters, writer, time);
+            const int code = table_ ? copy(source_name, *source, writer, time) : record(*source, filters, writer, time);
             if (code == kExitDone || code == kExitDataLost) {
                 if (replaced) replaced->commit();
             } else {
@@ -209,6 +223,40 @@ private:
         }
         if (result.cancelled) return kExitInterrupted;
         return stats.frames_dropped > 0 ? kExitDataLost : kExitDone;
+    }
+
+    static std::shared_ptr<const PacketTable> packets_of(const std::string& name) {
+        if (is_store(name)) throw UsageError("a store is copied by `store copy`");
+        if (file_system().status(name).kind != FileKind::file)
+            throw UsageError("--copy takes a video file in, not a camera or a folder");
+        return std::make_shared<const PacketTable>(scan_packets(name).table);
+    }
+
+    int copy(const std::string& name, FrameSource& source, StoreWriter& writer, TimeRule& time) {
+        const InterruptGuard interrupt;
+        ProgressBar bar("copying");
+        RandomAccess* frames = source.random_access();
+        if (!frames || frames->frame_count() != table_->frame_count())
+            throw Error(ErrorCode::unsupported, {name, {}, {}}, "is no video that can be copied; leave --copy out");
+        const int64_t first = std::min(pipeline_.start, table_->frame_count());
+        const int64_t wanted =
+            std::min(pipeline_.frames.value_or(table_->frame_count()), table_->frame_count() - first);
+        VideoCopyOptions options;
+        options.first = first;
+        options.frames = wanted;
+        options.chunk_frames = writer.metadata().chunk_frames;
+        options.stamp = [&](int64_t frame) {
+            Frame stamped;
+            stamped.index = frame;
+            stamped.time = frames->stamp(frame).time;
+            return FrameStamp{pipeline_.first_number + frame - first, time(stamped)};
+        };
+        options.progress = [&](int64_t done) { bar.update(done, wanted); };
+        options.stop = interrupt.token();
+        const int64_t copied = copy_video(name, table_, writer, options);
+        writer.close();
+        fmt::print(stderr, "{} frames copied to {}\n", copied, paths_.back());
+        return copied < wanted ? kExitInterrupted : kExitDone;
     }
 
     /// After a failure or an interruption: the frames recorded so far stay, and so does the store that was to be
@@ -273,6 +321,8 @@ private:
     std::string commit_interval_ = "1";
     std::string overflow_ = "block";
     std::string buffer_bytes_;
+    bool copy_ = false;
+    std::shared_ptr<const PacketTable> table_;  // with --copy
 };
 
 }  // namespace

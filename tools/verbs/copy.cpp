@@ -1,0 +1,364 @@
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/pipeline.h"
+#include "base/yaml.h"
+#include "codecs/chunk_format.h"
+#include "store/layout.h"
+#include "store/selected_frames.h"
+#include "store/store_copier.h"
+#include "tools/codec_options.h"
+#include "tools/console.h"
+#include "tools/replaced_output.h"
+#include "tools/selection.h"
+#include "tools/verb.h"
+
+namespace reelstore {
+
+namespace {
+
+/// Digits in the name of a part at least.
+constexpr size_t kLeastDigits = 3;
+
+/// The store that frames are encoded anew for. Events go with their frames, and the pipeline that writes one source
+/// does not close it for the next.
+class ReencodedStore : public FrameSink {
+public:
+    ReencodedStore(StoreWriter& writer, const StoreReader& source)
+        : writer_(writer), source_(source), events_(sorted_events(source)), first_index_(writer.frame_count()) {}
+
+    void write(const Frame& frame) override {
+        const int64_t index = writer_.frame_count();
+        writer_.write(frame);
+        for (EventRow& event : events_of_run(events_, source_, {frame.index, frame.index + 1})) {
+            // The writer tells steps of the clock itself.
+            if (event.kind == "clock_step") continue;
+            *event.frame_index += index;
+            writer_.add_event(event);
+        }
+        const FrameRow row{frame.index, frame.number, frame.time, 0, 0};
+        if (!first_) first_ = row;
+        last_ = row;
+    }
+    void write_extra_data(const Json& record) override { writer_.write_extra_data(record); }
+    void close() override {
+        if (!first_) return;
+        writer_.add_event(copied_event(source_, *first_, *last_, writer_.frame_count() - first_index_, first_index_));
+        first_.reset();
+    }
+
+private:
+    StoreWriter& writer_;
+    const StoreReader& source_;
+    std::vector<EventRow> events_;
+    int64_t first_index_;
+    std::optional<FrameRow> first_;
+    std::optional<FrameRow> last_;
+};
+
+class CopyVerb : public Verb {
+public:
+    std::string name() const override { return "copy"; }
+    std::string summary() const override {
+        return "copies, cuts, joins or splits stores without decoding their frames";
+    }
+    std::string examples() const override {
+        return "  store copy mystore part --index 1000:2000\n"
+               "  store copy mystore part --time 2026-11-20T09:00:00..2026-11-20T10:00:00\n"
+               "  store copy monday tuesday wednesday week                   (one behind the other)\n"
+               "  store copy mystore hour --split-seconds 3600               (hour_000, hour_001, ...)\n"
+               "  store copy 'hour_000' hour_001 mystore2 --chunk-frames 10000\n"
+               "  store copy mystore small --reencode --format avc1/mp4 --set crf=28\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("PATHS", paths_,
+                       "STORE... OUT: what to copy, in this order, and the new store; a range is that of each STORE")
+            ->required()
+            ->expected(2, 1 << 20);
+        selection_.declare(app);
+        app.add_option("--chunk-frames", chunk_frames_,
+                       "frames in a chunk of the copy (left out: chunks begin where those of the source do). Where a "
+                       "container cannot hide packets (mkv), chunks may be longer, up to the next key frame")
+            ->check(CLI::PositiveNumber);
+        CLI::Option* split_frames =
+            app.add_option("--split-frames", split_frames_, "begin a new store OUT_000, OUT_001... every N frames")
+                ->check(CLI::PositiveNumber);
+        CLI::Option* split_seconds =
+            app.add_option("--split-seconds", split_seconds_,
+                           "begin a new store at the first frame whose time is S seconds or more behind that of the "
+                           "store's first frame")
+                ->check(CLI::PositiveNumber)
+                ->excludes(split_frames);
+        CLI::Option* reencode = app.add_flag("--reencode", reencode_, "decode the frames and encode them anew")
+                                    ->excludes(split_frames)
+                                    ->excludes(split_seconds);
+        app.add_option("--format", format_, "chunk format with --reencode (default: that of the source)")
+            ->needs(reencode);
+        app.add_option("--set", codec_, "codec option NAME=VALUE with --reencode")
+            ->allow_extra_args(false)
+            ->needs(reencode);
+        app.add_option("--meta", user_,
+                       "KEY=VALUE of your own, beside the metadata of the first store or in their place")
+            ->allow_extra_args(false);
+        app.add_flag("--skip-damaged", skip_damaged_,
+                     "leave out frames that cannot be read, and what depends on them (exit code 3)");
+        app.add_flag("--force", force_, "replace a store of this name");
+        app.add_flag("--json", json_, "one JSON object on stdout");
+    }
+
+    int run() override {
+        const std::string output = plain(paths_.back());
+        open_sources(output);
+        const std::string pairs = parse_user_pairs(user_);
+        if (!pairs.empty()) changes_ = parse_yaml(pairs, "--meta").value;
+        if (!std::isfinite(split_seconds_)) throw UsageError("--split-seconds needs a number of seconds");
+        const InterruptGuard interrupt;
+        ProgressBar bar("copying");
+        const int code = reencode_ ? reencode(output, interrupt, bar) : copy(output, interrupt, bar);
+        for (const auto& store : stores_) {
+            print_notes(store->warnings());
+            incomplete_ = incomplete_ || store->incomplete();
+        }
+        if (damaged_ > 0) {
+            fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", damaged_,
+                       first_damage_);
+        }
+        if (json_)
+            fmt::print("{}\n", Json{{"frames", frames_}, {"frames_damaged", damaged_}, {"stores", made_}}.dump());
+        if (code != kExitDone) return code;
+        return damaged_ > 0 || incomplete_ ? kExitDataLost : kExitDone;
+    }
+
+private:
+    /// Without a slash at the end.
+    static std::string plain(std::string path) {
+        while (path.size() > 1 && path.back() == '/') path.pop_back();
+        return path;
+    }
+
+    void open_sources(const std::string& output) {
+        for (size_t i = 0; i + 1 < paths_.size(); ++i) {
+            if (lies_in(output, store_folder(paths_[i])))
+                throw UsageError("the copy would lie in its source " + paths_[i]);
+            stores_.push_back(std::make_unique<StoreReader>(paths_[i]));
+            if (!stores_.back()->closed()) {
+                print_note(fmt::format("{} is not closed: of it the {} frames are copied that are committed by now",
+                                       paths_[i], stores_.back()->frame_count()));
+            }
+            FrameSelection frames = selection_.frames_of(*stores_.back());
+            if (frames.step != 1 && !reencode_)
+                throw UsageError("every n-th frame can only be copied with --reencode, not by A:B:STEP alone");
+            sources_.push_back({stores_.back().get(), std::move(frames)});
+        }
+    }
+
+    bool splits() const { return split_frames_ > 0 || split_seconds_ > 0; }
+
+    std::optional<int64_t> frames_at_most() const {
+        int64_t frames = 0;
+        for (const CopySource& source : sources_) {
+            const std::optional<int64_t> count = source.frames.count();
+            if (!count) return std::nullopt;
+            frames += *count;
+        }
+        return frames;
+    }
+
+    // ---- without decoding
+
+    int copy(const std::string& output, const InterruptGuard& interrupt, ProgressBar& bar) {
+        const std::optional<int64_t> all = frames_at_most();
+        CopyOptions options;
+        if (chunk_frames_ > 0) options.chunk_frames = chunk_frames_;
+        options.metadata = changes_;
+        options.skip_damaged = skip_damaged_;
+        options.progress = [&](int64_t frames) { bar.update(frames, all); };
+        options.stop = interrupt.token();
+        StoreCopier copier(sources_, options);
+        print_notes(copier.notes());
+        const StoreWriterOptions writer_options = copier.writer_options();
+        check_store_options(writer_options);
+        if (copier.done()) refuse_empty();
+        if (!splits()) return copy_one(output, copier, writer_options, {});
+        CopyLimit limit;
+        if (split_frames_ > 0) limit.frames = split_frames_;
+        if (split_seconds_ > 0) limit.seconds = split_seconds_;
+        const size_t digits = digits_of_parts();
+        for (int64_t part = 0; !copier.done(); ++part) {
+            const std::string path = fmt::format("{}_{:0{}d}", output, part, digits);
+            if (const int code = copy_one(path, copier, writer_options, limit); code != kExitDone) return code;
+        }
+        return kExitDone;
+    }
+
+    /// So that names in order are stores in order.
+    size_t digits_of_parts() const {
+        double parts = 1;
+        for (const CopySource& source : sources_) {
+            double frames = 0;
+            for (const IndexRun& run : source.frames.runs) frames += static_cast<double>(run.last - run.first);
+            if (split_frames_ > 0) parts += frames / static_cast<double>(split_frames_);
+            const auto times = source.store->time_range();
+            if (split_seconds_ > 0 && times)
+                parts += std::min(frames, (times->second - times->first) / split_seconds_ + 1);
+        }
+        return std::max(kLeastDigits, fmt::format("{:.0f}", parts).size());
+    }
+
+    /// An empty store is copied as it is; a selection without a frame is a mistake.
+    void refuse_empty() const {
+        for (const CopySource& source : sources_) {
+            if (source.store->frame_count() > 0) throw Error(ErrorCode::not_found, "no frame was selected");
+        }
+    }
+
+    /// Makes one store by `fill`, which returns an exit code.
+    template <typename Fill>
+    int make_store(const std::string& path, const StoreWriterOptions& options, Fill fill) {
+        if (force_ && file_system().status(path).kind != FileKind::missing && !is_store(path))
+            throw Error(ErrorCode::already_exists, {path, {}, {}}, "is not a store; --force only replaces stores");
+        for (size_t i = 0; force_ && i + 1 < paths_.size(); ++i) {
+            if (lies_in(paths_[i], path)) throw UsageError("the source lies in the store that would be replaced");
+        }
+        ReplacedOutput replaced(path, force_);
+        std::optional<StoreWriter> writer(std::in_place, path, options);
+        int64_t frames = 0;
+        try {
+            int code = fill(*writer);
+            frames = writer->frame_count();
+            writer->close();
+            if (code == kExitDone) {
+                replaced.commit();
+            } else {
+                keep_what_there_is(path, frames, replaced);
+            }
+            made_.push_back({{"path", path}, {"frames", frames}});
+            frames_ += frames;
+            return code;
+        } catch (const std::exception& error) {
+            fmt::print(stderr, "store copy: {}\n", error.what());
+            frames = writer->frame_count();
+            writer.reset();
+            keep_what_there_is(path, frames, replaced);
+            return kExitFailed;
+        }
+    }
+
+    int copy_one(const std::string& path, StoreCopier& copier, const StoreWriterOptions& options,
+                 const CopyLimit& limit) {
+        return make_store(path, options, [&](StoreWriter& writer) {
+            const CopyResult result = copier.copy_to(writer, limit);
+            if (damaged_ == 0) first_damage_ = result.first_damage;
+            damaged_ += result.frames_damaged;
+            fmt::print(stderr, "{} frames in {} chunks copied to {}\n", result.frames, result.chunks, path);
+            return result.cancelled ? kExitInterrupted : kExitDone;
+        });
+    }
+
+    static void keep_what_there_is(const std::string& path, int64_t frames, ReplacedOutput& replaced) {
+        if (frames > 0) {
+            fmt::print(stderr, "the frames copied so far are in {}\n", path);
+            const std::filesystem::path old = replaced.keep_both();
+            if (!old.empty()) fmt::print(stderr, "the store that was to be replaced is now {}\n", old.string());
+        } else {
+            std::error_code ignored;
+            std::filesystem::remove_all(path, ignored);
+        }
+    }
+
+    // ---- with decoding
+
+    int reencode(const std::string& output, const InterruptGuard& interrupt, ProgressBar& bar) {
+        std::vector<std::string> notes;
+        StoreWriterOptions options = options_of_copy(sources_, changes_, notes);
+        print_notes(notes);
+        const StoreMetadata& first = stores_.front()->metadata();
+        options.format = format_.empty() ? first.format : format_;
+        options.codec = parse_codec_options(codec_);
+        // Chunks of another kind have another size by default.
+        const ChunkFormat* format = find_chunk_format(options.format);
+        if (format && format->info().kind != first.kind) options.chunk_frames.reset();
+        if (chunk_frames_ > 0) options.chunk_frames = chunk_frames_;
+        if (format && format->info().lossless && keeps_encoding()) {
+            options.encoding = first.encoding;
+            open_raw();
+        }
+        check_store_options(options);
+        const std::optional<int64_t> all = frames_at_most();
+        if (all == 0) refuse_empty();
+        return make_store(output, options, [&](StoreWriter& writer) {
+            int64_t before = 0;
+            for (CopySource& source : sources_) {
+                SelectedFrames frames(*source.store, source.frames);
+                ReencodedStore sink(writer, *source.store);
+                PipelineOptions pipeline;
+                pipeline.keep_numbers = true;
+                pipeline.skip_damaged = skip_damaged_;
+                pipeline.progress = [&](const PipelineProgress& progress) {
+                    bar.update(before + progress.frames_written, all);
+                };
+                const PipelineResult result = run_pipeline(frames, {}, sink, pipeline, interrupt.token());
+                if (damaged_ == 0) first_damage_ = result.first_damage;
+                damaged_ += result.frames_damaged;
+                before += result.frames_written;
+                if (result.cancelled) return kExitInterrupted;
+            }
+            if (before == 0 && damaged_ == 0) refuse_empty();
+            fmt::print(stderr, "{} frames encoded anew in {}\n", before, output);
+            return kExitDone;
+        });
+    }
+
+    bool keeps_encoding() const {
+        for (const auto& store : stores_) {
+            if (store->metadata().encoding != stores_.front()->metadata().encoding) return false;
+        }
+        return !stores_.front()->metadata().encoding.empty();
+    }
+
+    /// The raw images are taken as they are.
+    void open_raw() {
+        for (size_t i = 0; i < stores_.size(); ++i) {
+            stores_[i] = std::make_unique<StoreReader>(paths_[i], StoreReaderOptions{.decode = false});
+            sources_[i] = {stores_[i].get(), selection_.frames_of(*stores_[i])};
+        }
+    }
+
+    std::vector<std::string> paths_;
+    SelectionOptions selection_;
+    int64_t chunk_frames_ = 0;
+    int64_t split_frames_ = 0;
+    double split_seconds_ = 0;
+    bool reencode_ = false;
+    std::string format_;
+    std::vector<std::string> codec_;
+    std::vector<std::string> user_;
+    bool skip_damaged_ = false;
+    bool force_ = false;
+    bool json_ = false;
+
+    std::vector<std::unique_ptr<StoreReader>> stores_;
+    std::vector<CopySource> sources_;
+    Json changes_ = Json::object();
+    int64_t frames_ = 0;
+    int64_t damaged_ = 0;
+    std::string first_damage_;
+    bool incomplete_ = false;
+    Json made_ = Json::array();
+};
+
+}  // namespace
+
+void add_verbs_copy(VerbTable& table) {
+    table.push_back(std::make_unique<CopyVerb>());
+}
+
+}  // namespace reelstore
