@@ -33,6 +33,8 @@ constexpr int kWriterPatienceMilliseconds = 60000;
 constexpr int64_t kLongestSearch = 1024;
 /// Frames in a run at least, so that the next request often finds its packets there.
 constexpr int64_t kLeastRun = 128;
+/// Of pages: enough for those above the rows of 1e8 frames, so that a lookup reads little but what it looks at.
+constexpr int kCacheKilobytes = 16384;
 /// Chunks whose summary is kept.
 constexpr size_t kKnownChunks = 32;
 /// Chunks read at once.
@@ -584,6 +586,7 @@ std::unique_ptr<FrameIndex> FrameIndex::open(const std::filesystem::path& path, 
                                              Database::Mode mode) {
     auto database = std::make_unique<Database>(path, mode);
     check_header(*database, uuid, mode == Database::Mode::read_write);
+    database->execute(fmt::format("PRAGMA cache_size = -{}", kCacheKilobytes));
     if (mode != Database::Mode::read_write) return std::unique_ptr<FrameIndex>(new FrameIndex(std::move(database)));
     // A commit counts only when the journal's end is durable too.
     database->execute("PRAGMA synchronous = EXTRA");

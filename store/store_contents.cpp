@@ -279,7 +279,10 @@ std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& reco
     if (time) {
         const std::optional<FrameRow> row = index.find_time(*time, Match::exact);
         if (row && row->number == *number) {
-            if (own_index) removed_frames = *own_index - row->index;
+            // Of several alike nobody can say which it was.
+            const std::optional<FrameRow> next = own_index ? index.row(row->index + 1) : std::nullopt;
+            if (own_index && !(next && next->number == *number && next->time == *time))
+                removed_frames = *own_index - row->index;
             return row->index;
         }
     }

@@ -257,6 +257,7 @@ struct StoreReader::Opened {
             std::unique_ptr<FrameIndex> fresh = open_database(path, without_locks);
             if (goes_on(*index, *fresh)) {
                 index = std::move(fresh);
+                sidecars_differ = false;
                 read_without_locks = without_locks;
                 return true;
             }
@@ -320,9 +321,13 @@ struct StoreReader::Opened {
 
     /// Whether the sidecars hold the same frames as the index.
     bool fall_back(const Error& error) const {
+        if (sidecars_differ) return false;
         std::vector<std::string> notes;
         OpenedSidecars opened = open_sidecars(layout, notes);
-        if (opened.table->frame_count() != index->frame_count()) return false;
+        if (opened.table->frame_count() != index->frame_count()) {
+            sidecars_differ = true;
+            return false;
+        }
         sidecars = std::move(opened.table);
         indexed = false;
         const std::lock_guard lock(learned_mutex);
@@ -423,6 +428,7 @@ private:
     mutable std::mutex index_mutex;
     std::unique_ptr<FrameIndex> index;
     mutable std::unique_ptr<FrameTable> sidecars;  // unless indexed
+    mutable bool sidecars_differ = false;          // have other frames than the index
     std::optional<IndexFiles> read_without_locks;  // what was opened so; then others' commits are not seen
     std::optional<IndexFiles> refused;             // what has replaced the index and does not go on from it
     mutable std::optional<double> rate;            // frames a second

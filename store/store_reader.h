@@ -29,6 +29,9 @@ struct StoreReaderOptions {
 /// time; readers are independent of each other; that goes for const members too, which share prepared statements and
 /// caches.
 ///
+/// Frames that `store trim` removes after the opening are Error(not_found) from then on; the others keep their indices
+/// until the store is opened anew, which counts from the first frame there is.
+///
 /// A store can be opened at any moment while it is written, by this process or another, and after its writer was
 /// killed: then it has exactly the frames committed so far, and refresh() takes over those committed since. To follow a
 /// recording to its end:

@@ -182,15 +182,16 @@ std::vector<EventRow> events_of(const fs::path& path, const std::string& kind) {
 TEST_CASE("every range of every kind of store is copied exactly") {
     const TemporaryFolder folder(memory_folder());
     constexpr int kFrames = 34;
-    const std::vector<std::pair<int64_t, int64_t>> ranges = {{0, 34},  {1, 34},  {0, 33},  {5, 6},   {7, 23},
-                                                             {8, 16},  {10, 20}, {33, 34}, {11, 12}, {9, 11},
-                                                             {12, 31}, {0, 1},   {20, 34}};
+    const std::vector<IndexRun> ranges = {{0, 34},  {1, 34},  {0, 33}, {5, 6},   {7, 23}, {8, 16}, {10, 20},
+                                          {33, 34}, {11, 12}, {9, 11}, {12, 31}, {0, 1},  {20, 34}};
     for (const Kind& kind : kKinds) {
         CAPTURE(kind.title);
         const fs::path source = folder / "source";
         write_store(source, kind, kFrames, 10);
         StoreReader store(source);
-        for (const auto& [first, last] : ranges) {
+        for (const IndexRun& range : ranges) {
+            const int64_t first = range.first;
+            const int64_t last = range.last;
             for (const int chunk_frames : {0, 7}) {
                 CAPTURE(first);
                 CAPTURE(last);
@@ -740,7 +741,9 @@ TEST_CASE("a video file is taken in as it is, in chunks that begin at key frames
         write_video(path, video, kFrames);
         const auto original = open_recording(path.string());
         REQUIRE(original->random_access()->frame_count() == kFrames);
-        for (const auto& [first, frames] : {std::pair(0, kFrames), {3, 30}, {8, 5}, {39, 10}}) {
+        for (const auto& range : {std::pair(0, kFrames), {3, 30}, {8, 5}, {39, 10}}) {
+            const int first = range.first;
+            const int frames = range.second;
             CAPTURE(first);
             CAPTURE(frames);
             const fs::path store = folder / "store";

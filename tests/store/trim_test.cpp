@@ -7,10 +7,12 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <mutex>
 #include <random>
 #include <thread>
 
 #include <fmt/format.h>
+#include <opencv2/core.hpp>
 
 #include "base/file_system.h"
 #include "base/sqlite.h"
@@ -781,6 +783,60 @@ TEST_CASE("a recording with constant trims and readers: nothing fails and nothin
     }
 }
 
+TEST_CASE("readers that open and read a closed store while it is trimmed are right, or say that a frame has gone") {
+    const TemporaryFolder folder;
+    const fs::path path = folder / "s";
+    constexpr int64_t kMany = kSanitized ? 90 : 300;
+    {
+        StoreWriter writer(path, {.format = "npy", .chunk_frames = 3, .commit_interval = 1000});
+        add_frames(writer, 0, kMany);
+        writer.close();
+    }
+    std::atomic<bool> done = false;
+    std::atomic<int> wrong = 0;
+    std::atomic<int> opened = 0;
+    std::string trouble;
+    std::mutex mutex;
+    const auto reading = [&](uint32_t seed) {
+        std::mt19937 random(seed);
+        while (!done) {
+            const auto error = thrown_by([&] {
+                const auto store = std::make_unique<StoreReader>(path);
+                ++opened;
+                if (!store->warnings().empty()) throw Error(ErrorCode::internal, store->warnings().front());
+                for (int i = 0; i < 10; ++i) {
+                    const auto index = static_cast<int64_t>(random() % static_cast<uint32_t>(store->frame_count()));
+                    const auto gone = thrown_by([&] {
+                        const Frame frame = store->at_index(index);
+                        if (frame.number != 100 + *read_image_number(frame.image))
+                            throw Error(ErrorCode::internal, "a frame shows another");
+                        const auto found = store->find_number(frame.number);
+                        if (found && found->index != index) throw Error(ErrorCode::internal, "a number has moved");
+                    });
+                    if (gone && gone->code() != ErrorCode::not_found) throw *gone;
+                }
+            });
+            if (!error) continue;
+            const std::lock_guard lock(mutex);
+            ++wrong;
+            trouble = error->what();
+        }
+    };
+    std::thread one([&] { reading(1); });
+    std::thread two([&] { reading(2); });
+    while (opened < 4 && wrong == 0) std::this_thread::yield();
+    std::string message;
+    const auto trimming = error_of([&] { apply_trim(path, forced(before_frame(kMany - 6))); }, &message);
+    INFO(message);
+    CHECK_FALSE(trimming);
+    done = true;
+    one.join();
+    two.join();
+    INFO(trouble);
+    CHECK(wrong == 0);
+    check_store(path, kMany - 6, kMany);
+}
+
 TEST_CASE("two who would remove, rebuild or repair at once exclude each other; a writer waits for them") {
     const TemporaryFolder folder;
     const fs::path path = folder / "s";
@@ -814,6 +870,56 @@ TEST_CASE("two who would remove, rebuild or repair at once exclude each other; a
     std::ofstream(path / ".trim.lock") << "{}";
     apply_trim(path, before_frame(25));
     check_store(path, 20, kFrames + 5);
+}
+
+TEST_CASE("a recording does not end because a trim is held up by the disk") {
+    const TemporaryFolder folder;
+    const fs::path path = folder / "s";
+    StoreWriter writer(path, options_of("npy"));
+    add_frames(writer, 0, 15);
+    writer.commit();
+    std::atomic<bool> begun = false;
+    std::thread slow([&] {
+        // SQLite's own patience, as set for readers, is 5 s.
+        const Database database(path / "index.sqlite", Database::Mode::read_write);
+        const Transaction transaction(database);
+        begun = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5700));
+    });
+    while (!begun) std::this_thread::yield();
+    add_frames(writer, 15, 35);
+    writer.commit();
+    slow.join();
+    writer.close();
+    check_store(path, 0, 35);
+}
+
+TEST_CASE("extra data find their frames behind a removed beginning where frames are alike") {
+    const TemporaryFolder folder;
+    const fs::path path = folder / "s";
+    {
+        StoreWriter writer(path, {.format = "npy", .chunk_frames = 4, .commit_interval = 1000});
+        for (int i = 0; i < 24; ++i) {
+            // From the tenth on, three frames each have the same number and time.
+            const int alike = i < 10 ? i : i - i % 3;
+            writer.add(make_numbered_image(gray_type(), i), alike, 1000 + alike);
+            writer.add_extra_data({{"i", i}});
+        }
+        writer.close();
+    }
+    apply_trim(path, {.before = 1008});
+    for (const bool with_index : {true, false}) {
+        CAPTURE(with_index);
+        if (!with_index) fs::remove(path / "index.sqlite");
+        StoreReader store(path);
+        REQUIRE(store.frame_count() == 16);
+        CHECK(store.all_extra_data().size() == 16);
+        for (int64_t index = 0; index < 16; ++index) {
+            const int64_t i = 8 + index;
+            CHECK(read_image_number(store.at_index(index).image) == static_cast<int>(i));
+            CHECK(store.extra_data_of(index) == std::vector<Json>{{{"i", i}}});
+        }
+    }
 }
 
 TEST_CASE("the writer that has finished during a trim leaves one file, which the trim sees to") {
@@ -974,6 +1080,18 @@ TEST_CASE("an index that does not fit the chunks is put right first") {
 
 namespace {
 
+struct FaultMode {
+    std::string name;
+    FaultPlan plan;
+};
+
+const std::vector<FaultMode> kFaultModes = {
+    {"EIO once", {.error_number = EIO}},
+    {"EIO for ever", {.error_number = EIO, .repeat = FaultPlan::Repeat::for_ever}},
+    {"ENOSPC once", {.error_number = ENOSPC, .short_write = true}},
+    {"EROFS for ever", {.error_number = EROFS, .repeat = FaultPlan::Repeat::for_ever}},
+};
+
 /// Whatever a trim of the first 30 of 60 frames has come to, the store is right and the next trim completes it.
 void check_any_stage(const fs::path& path) {
     {
@@ -1039,11 +1157,9 @@ TEST_CASE("a trim that meets any failure of the disk leaves every frame right, a
         const TemporaryFolder folder(memory_folder());
         const fs::path whole = folder / "whole";
         write_store(whole, format);
-        for (const auto& [name, plan] : std::vector<std::pair<std::string, FaultPlan>>{
-                 {"EIO once", {.error_number = EIO}},
-                 {"EIO for ever", {.error_number = EIO, .repeat = FaultPlan::Repeat::for_ever}},
-                 {"ENOSPC once", {.error_number = ENOSPC, .short_write = true}},
-                 {"EROFS for ever", {.error_number = EROFS, .repeat = FaultPlan::Repeat::for_ever}}}) {
+        for (const FaultMode& mode : kFaultModes) {
+            const std::string& name = mode.name;
+            const FaultPlan& plan = mode.plan;
             bool failed = true;
             int64_t errors = 0;
             // What fails for ever fails alike at many of them.

@@ -359,12 +359,20 @@ class Index(StoreTestCase):
     def test_contradictions(self):
         for statements in (["UPDATE chunks SET frame_count = 1000000 WHERE chunk = 1"], ["DROP TABLE frames"],
                            ["UPDATE chunks SET first_index = 3 WHERE chunk = 1"],
-                           ["UPDATE chunks SET stream = '{'"], ["UPDATE chunks SET chunk = -5 WHERE chunk = 1"]):
+                           ["UPDATE chunks SET chunk = -5 WHERE chunk = 1"]):
             good = self.path.read_bytes()
             with self.subTest(statements=statements):
                 self.change(*statements)
                 self.check_read_from_chunks()
             self.path.write_bytes(good)
+
+    def test_damaged_stream_parameters(self):
+        self.change("UPDATE chunks SET stream = '{'")
+        result = run("get", self.store, "--index", 7, "-o", self.folder / "frame.npy")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("damaged stream parameters", result.err)
+        self.assertIn("the file is scanned instead", result.err)
+        self.assertEqual(read_number(numpy.load(self.folder / "frame.npy")), 7)
 
     def test_chunks_named_by_paths_are_never_followed(self):
         for name in ("'../../other/000000'", "'/etc/passwd'", "x'2e2e2f'"):

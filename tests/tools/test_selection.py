@@ -9,8 +9,7 @@ import unittest
 from store_program import GOLDEN, StoreTestCase, numbered_stack, run
 
 LOWEST, HIGHEST = -2 ** 63, 2 ** 63 - 1
-NUMBERS = ((None, None), (0, 10), (-3, 2), (None, 5), (4, None), (7, 7), (9, 3), (6050, 6060), (LOWEST, HIGHEST),
-           (None, LOWEST), (HIGHEST, None), (LOWEST, None))
+NUMBERS = ((None, None), (-3, 4), (None, 5), (7, 7), (1003, 6060), (LOWEST, HIGHEST), (None, LOWEST), (HIGHEST, None))
 
 
 def text_of(first, last, separator):
@@ -24,40 +23,34 @@ def within(value, first, last):
 class Selections(StoreTestCase):
     """Every way to select against the whole table."""
 
-    def check(self, recording, option, text, wanted):
-        frames = [row for row in self.lines_of("frames", recording) if wanted(row["number"], row["time"])]
-        self.assertEqual(self.lines_of("frames", recording, f"{option}={text}"), frames)
-        rows = list(csv.DictReader(io.StringIO(self.ok("frames", recording, f"{option}={text}", "--csv").out)))
-        self.assertEqual([[int(row["index"]), int(row["number"]), float(row["time"] or "nan")] for row in rows],
-                         [[row["index"], row["number"], row["time"]] for row in frames])
-        table = self.ok("frames", recording, f"{option}={text}").out.splitlines()
-        self.assertEqual([int(line.split()[0]) for line in table[1:]], [row["index"] for row in frames])
-
-        records = [record for record in self.lines_of("extra", recording)
-                   if wanted(record["frame_number"], record["frame_time"])]
-        self.assertEqual(self.lines_of("extra", recording, f"{option}={text}"), records)
-        lines = list(csv.DictReader(io.StringIO(self.ok("extra", recording, f"{option}={text}", "--csv").out)))
-        self.assertEqual([int(line["frame_index"]) for line in lines], [record["frame_index"] for record in records])
+    def check(self, recording, option, wanted):
+        frames = [row for row in self.all_frames if wanted(row["number"], row["time"])]
+        self.assertEqual(self.lines_of("frames", recording, option), frames)
+        if self.all_records:
+            self.assertEqual(self.lines_of("extra", recording, option),
+                             [record for record in self.all_records
+                              if wanted(record["frame_number"], record["frame_time"])])
 
     def check_all(self, recording):
+        self.all_frames = self.lines_of("frames", recording)
+        self.all_records = self.lines_of("extra", recording)
         for first, last in NUMBERS:
             with self.subTest(recording=recording.name, number=(first, last)):
-                self.check(recording, "--number", text_of(first, last, ":"),
+                self.check(recording, "--number=" + text_of(first, last, ":"),
                            lambda number, _: within(number, first, last))
-        times = sorted({row["time"] for row in self.lines_of("frames", recording)})
+        times = sorted({row["time"] for row in self.all_frames})
         middle = times[len(times) // 2]
-        for first, last in ((None, None), (None, middle), (middle, None), (times[0], times[-1]), (middle, middle),
-                            (times[-1], times[0]), (middle, math.nextafter(middle, math.inf)), (-5.5, 0.0),
-                            (None, 1e300)):
+        for first, last in ((None, middle), (middle, None), (times[0], times[-1]), (times[-1], times[0]),
+                            (middle, math.nextafter(middle, math.inf)), (-5.5, 0.0)):
             with self.subTest(recording=recording.name, time=(first, last)):
-                self.check(recording, "--time", text_of(first, last, ".."), lambda _, time: within(time, first, last))
+                self.check(recording, "--time=" + text_of(first, last, ".."), lambda _, time: within(time, first, last))
 
     def test_stores_without_an_index(self):
-        for name in ("npy-wrap", "npy-negative", "npy-equal-times", "npy-gray", "npy-color"):
+        for name in ("npy-wrap", "npy-equal-times", "npy-color"):
             self.check_all(GOLDEN / name)
 
     def test_stores_with_an_index(self):
-        for name in ("npy-wrap", "npy-negative", "npy-equal-times", "npy-gray", "npy-color"):
+        for name in ("npy-wrap", "npy-negative", "npy-color"):
             store = self.folder / name
             shutil.copytree(GOLDEN / name, store)
             self.ok("index", store)
@@ -74,6 +67,20 @@ class Selections(StoreTestCase):
                 wanted = {row["index"] for row in frames[part]}
                 self.assertEqual(self.lines_of("extra", store, "--index", text),
                                  [record for record in records if record["frame_index"] in wanted])
+
+    def test_other_forms(self):
+        store = GOLDEN / "npy-color"
+        frames = self.lines_of("frames", store, "--number", "1003:1012")
+        rows = list(csv.DictReader(io.StringIO(self.ok("frames", store, "--number", "1003:1012", "--csv").out)))
+        self.assertEqual([[int(row["index"]), int(row["number"]), float(row["time"])] for row in rows],
+                         [[row["index"], row["number"], row["time"]] for row in frames])
+        table = self.ok("frames", store, "--number", "1003:1012").out.splitlines()
+        self.assertEqual([int(line.split()[0]) for line in table[1:]], [row["index"] for row in frames])
+        records = self.lines_of("extra", store, "--number", "1003:1012")
+        self.assertGreater(len(records), 2)
+        rows = list(csv.DictReader(io.StringIO(self.ok("extra", store, "--number", "1003:1012", "--csv").out)))
+        self.assertEqual([[int(row["frame_index"]), float(row["frame_time"])] for row in rows],
+                         [[record["frame_index"], record["frame_time"]] for record in records])
 
     def test_extracted_frames(self):
         store = GOLDEN / "npy-wrap"
@@ -111,10 +118,8 @@ class Usage(StoreTestCase):
     def test_wrong_usage(self):
         store = GOLDEN / "npy-gray"
         for verb in (("frames",), ("extra",), ("extract", "out.npy")):
-            for options in (("--index", "1:2", "--number", "1:2"), ("--number", "1:2", "--time", "1..2"),
-                            ("--number", "x"), ("--number", "1:2:3"), ("--number", ""), ("--time", "1"),
-                            ("--time", "noon..2"), ("--time", ""), ("--index", ""), ("--index", "a:b"),
-                            ("--index", "5000"), ("--number", "9223372036854775808:")):
+            for options in (("--index", "1:2", "--number", "1:2"), ("--number", "1:2:3"), ("--number", ""),
+                            ("--time", "noon..2"), ("--time", ""), ("--index", "5000")):
                 with self.subTest(verb=verb[0], options=options):
                     self.assert_refused(run(verb[0], store, *verb[1:], *options, cwd=self.folder), 2)
 

@@ -1,15 +1,13 @@
 """`store trim`: what it says, what it refuses, what it does, also to a recording that is under way."""
 import json
 import os
-import pathlib
 import signal
 import subprocess
-import time
 import unittest
 
 import numpy
 
-from store_program import (DATA_LOST, DONE, FAILED, USAGE, StoreTestCase, command, hash_of_tree, numbered_image,
+from store_program import (DONE, FAILED, USAGE, StoreTestCase, command, hash_of_tree, numbered_image,
                            numbered_stack, read_number, run)
 
 FRAMES = 60
@@ -109,7 +107,6 @@ class Trim(StoreTestCase):
         self.assertIn("the last chunk", self.ok("trim", store, "--keep-bytes", "1").err)
 
     def test_clock_that_leaps(self):
-        source = self.folder / "frames"
         store = self.folder / "s"
         times = [1e9 + i * 3600 for i in range(60)] + [1e9 + 365 * 86400 + i * 3600 for i in range(100)]
         self.save_leaping(store, times)
@@ -117,7 +114,6 @@ class Trim(StoreTestCase):
         self.assertEqual(len(self.frames_of(store)), 160)
         self.ok("trim", store, "--before", "2001-12-01", "--apply")
         self.assertEqual(self.frames_of(store)[0], 60)
-        self.assertFalse(source.exists())
 
     def save_leaping(self, store, times):
         """A store with these times, as imgstore lays it out."""
@@ -222,7 +218,6 @@ class WhileRecording(StoreTestCase):
         report = self.json_of("verify", store, "--level", "hash")
         self.assertEqual(report["findings"], [])
         self.assertTrue(self.json_of("info", store)["closed"])
-        self.assertFalse(pathlib.Path(f"{store}/index.sqlite-wal").exists())
 
 
 if __name__ == "__main__":
