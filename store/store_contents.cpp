@@ -264,24 +264,28 @@ bool lacks_complete_chunks(const FrameIndex& index, const StoreLayout& layout,
 
 std::optional<int64_t> frame_of_record(const FrameTable& index, const Json& record, int64_t& removed_frames) {
     const std::optional<int64_t> number = whole_number(record, "frame_number");
-    std::optional<double> time;
-    if (const auto value = record.find("frame_time"); value != record.end() && value->is_number())
-        time = value->get<double>();
-    if (time && !std::isfinite(*time)) time.reset();
-    const std::optional<int64_t> own_index = whole_number(record, "frame_index");
+    const auto recorded_time = record.find("frame_time");
+    const double time = recorded_time != record.end() && recorded_time->is_number()
+                            ? recorded_time->get<double>()
+                            : std::numeric_limits<double>::quiet_NaN();
+    const bool has_time = std::isfinite(time);
+    std::optional<int64_t> own_index = whole_number(record, "frame_index");
+    // What lies beyond is no index, and could not be subtracted from.
+    constexpr int64_t kHighestIndex = int64_t{1} << 60;
+    if (own_index && (*own_index < 0 || *own_index > kHighestIndex)) own_index.reset();
     if (own_index) {
         const std::optional<FrameRow> row = index.row(*own_index - removed_frames);
-        if (row && (!number || (row->number == *number && (!time || row->time == *time)))) return row->index;
+        if (row && (!number || (row->number == *number && (!has_time || row->time == time)))) return row->index;
     }
     // Older writers gave no index, and one is off where a chunk is missing: then the number decides, and where numbers
     // repeat, the time.
     if (!number) return std::nullopt;
-    if (time) {
-        const std::optional<FrameRow> row = index.find_time(*time, Match::exact);
+    if (has_time) {
+        const std::optional<FrameRow> row = index.find_time(time, Match::exact);
         if (row && row->number == *number) {
             // Of several alike nobody can say which it was.
             const std::optional<FrameRow> next = own_index ? index.row(row->index + 1) : std::nullopt;
-            if (own_index && !(next && next->number == *number && next->time == *time))
+            if (own_index && !(next && next->number == *number && next->time == time))
                 removed_frames = *own_index - row->index;
             return row->index;
         }

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/frame_source.h"
 
 namespace reelstore {
 
@@ -109,6 +110,19 @@ void print_note(const std::string& text) {
 
 void print_notes(const std::vector<std::string>& texts) {
     for (const std::string& text : texts) print_note(text);
+}
+
+SourceNotes::SourceNotes(const FrameSource& source) : source_(source) {
+    print();
+}
+
+SourceNotes::~SourceNotes() {
+    print();
+}
+
+void SourceNotes::print() {
+    const std::vector<std::string>& warnings = source_.warnings();
+    for (; printed_ < warnings.size(); ++printed_) print_note(warnings[printed_]);
 }
 
 std::string human_bytes(uint64_t bytes) {

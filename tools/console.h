@@ -53,6 +53,23 @@ private:
 void print_note(const std::string& text);
 void print_notes(const std::vector<std::string>& texts);
 
+class FrameSource;
+
+/// Prints the warnings of a source: those there are at once, and those that come while it is read at the end.
+class SourceNotes {
+public:
+    explicit SourceNotes(const FrameSource& source);
+    ~SourceNotes();
+    SourceNotes(const SourceNotes&) = delete;
+    SourceNotes& operator=(const SourceNotes&) = delete;
+
+private:
+    void print();
+
+    const FrameSource& source_;
+    size_t printed_ = 0;
+};
+
 /// "1.4 GB"
 std::string human_bytes(uint64_t bytes);
 

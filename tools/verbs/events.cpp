@@ -29,7 +29,7 @@ public:
     }
     int run() override {
         const StoreReader store(store_);
-        print_notes(store.warnings());
+        const SourceNotes notes(store);
         if (csv_) fmt::print("time,kind,frame_index,data\n");
         store.visit_events([&](const EventRow& event) {
             print(store, event);

@@ -42,7 +42,7 @@ public:
             visit(recording, frames, [&](const Json& record) { out.line(record.dump()); });
         }
         if (!out.flush()) return kExitFailed;
-        print_notes(recording.warnings());
+        const SourceNotes notes(recording);
         return recording.incomplete() ? kExitDataLost : kExitDone;
     }
 

@@ -95,7 +95,7 @@ public:
     }
     int run() override {
         const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
-        print_notes(recording->warnings());
+        const SourceNotes notes(*recording);
         SelectedFrames frames(*recording, selection_.frames_of(*recording));
         const std::vector<std::unique_ptr<Filter>> filters =
             make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);

@@ -56,7 +56,7 @@ public:
     int run() override {
         if (follow_) return follow();
         const std::unique_ptr<Recording> recording = open_recording(recording_);
-        print_notes(recording->warnings());
+        const SourceNotes notes(*recording);
         const FrameSelection frames = selection_.frames_of(*recording);
         TextOutput out;
         print_heading(out);
@@ -72,7 +72,7 @@ private:
         const InterruptGuard interrupt;
         const std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt);
         if (!store) return kExitInterrupted;
-        print_notes(store->warnings());
+        const SourceNotes notes(*store);
         // A range of indices may end where no frame is yet; which frames numbers or times mean is asked again.
         const std::optional<std::string> indices = selection_.indices();
         const IndexRange range = followed_range(indices.value_or(":"), store->frame_count());

@@ -70,7 +70,7 @@ public:
     }
     int run() override {
         const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
-        print_notes(recording->warnings());
+        const SourceNotes notes(*recording);
         const std::optional<FrameRow> row = find(*recording);
         if (!row) {
             fmt::print(stderr, "store get: {}: {}\n", recording_, what_there_is(*recording));

@@ -147,7 +147,7 @@ public:
     }
     int run() override {
         const std::unique_ptr<Recording> recording = open_recording(recording_);
-        print_notes(recording->warnings());
+        const SourceNotes notes(*recording);
         if (json_) {
             fmt::print("{}\n", facts(*recording).dump(2, ' ', false, Json::error_handler_t::replace));
         } else if (const auto* store = dynamic_cast<const StoreReader*>(recording.get())) {

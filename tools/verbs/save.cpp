@@ -159,7 +159,7 @@ public:
         const std::string source_name = paths_.size() == 2 ? paths_[0] : source_;
         const std::string store = paths_.back();
         const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_, .deep = deep_}, raw_);
-        print_notes(source->warnings());
+        const SourceNotes notes(*source);
         if (copy_) table_ = packets_of(source_name);
         TimeRule time(time_, source->info());
         if (pipeline_.realtime && !source->info().has_times)

@@ -96,7 +96,7 @@ public:
         } else {
             recording = open_recording(recording_);
         }
-        print_notes(recording->warnings());
+        const SourceNotes notes(*recording);
         if (const auto rate = recording->info().frame_rate)
             fmt::print(stderr, "{} frames, {:.6g} a second\n", recording->frame_count(), *rate);
         if (recording->frame_count() == 0) return kExitDone;
