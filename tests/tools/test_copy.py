@@ -237,7 +237,7 @@ class Copy(CopyTestCase):
     def end_in_the_midst(self, number):
         """A copy ended by a signal once it has some chunks; its folder."""
         source = self.save_stack(numbered_stack(1), "seed", "--format", "npy", "--chunk-frames", 5)
-        many = self.save_stack(numpy.repeat(numbered_stack(1), 6000, axis=0), "many", "--format", "npy", "--chunk-frames", 5)
+        many = self.save_stack(numpy.repeat(numbered_stack(1), 1500, axis=0), "many", "--format", "npy", "--chunk-frames", 5)
         shutil.rmtree(source)
         out = self.folder / f"ended{number}"
         process = subprocess.Popen(command("copy", many, out), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -252,7 +252,7 @@ class Copy(CopyTestCase):
         self.assertEqual(code, INTERRUPTED, error)
         self.assertIn("the frames copied so far", error)
         count = len(self.rows(self.verified(out)))
-        self.assertTrue(10 <= count < 6000, count)
+        self.assertTrue(10 <= count < 1500, count)
         self.assertTrue(self.json_of("info", out)["closed"])
         self.assertEqual(self.rows(out), self.rows(many)[:count])
 
@@ -260,7 +260,7 @@ class Copy(CopyTestCase):
         many, out, code, error = self.end_in_the_midst(signal.SIGKILL)
         self.assertEqual(code, -signal.SIGKILL, error)
         count = len(self.rows(out))
-        self.assertTrue(5 <= count < 6000, count)
+        self.assertTrue(5 <= count < 1500, count)
         self.assertEqual(self.rows(out), self.rows(many)[:count])
         self.ok("repair", out, "--apply")
         self.verified(out)

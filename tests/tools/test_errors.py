@@ -503,9 +503,9 @@ class WrongUsage(StoreTestCase):
 class PipesAndSignals(StoreTestCase):
     def test_reader_that_goes_away(self):
         source = self.folder / "many.npy"
-        numpy.save(source, numpy.zeros((30000, 2, 2), numpy.uint8))
+        numpy.save(source, numpy.zeros((4000, 2, 2), numpy.uint8))
         store = self.folder / "store"
-        self.ok("save", source, store, "--format", "npy", "--chunk-frames", 30000, "--time", "fps:10")
+        self.ok("save", source, store, "--format", "npy", "--chunk-frames", 4000, "--time", "fps:10")
         program = subprocess.Popen(command("frames", store, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         program.stdout.readline()
         program.stdout.close()
