@@ -257,17 +257,9 @@ void FrameIndex::read_chunk(const Statement& select, ChunkRow& chunk) const {
     if (chunk.chunk < 0 || chunk.chunk > kHighestChunk || first_index < 0 || first_index > kLongestTable ||
         chunk.frame_count < 0 || chunk.frame_count > kLongestTable)
         contradiction(chunk.chunk);
-    // SQL finds no NULL where it would find the 0 that it is taken for here.
-    const auto is_time = [&](int column) { return select.is_number(column) || select.is_null(column); };
-    if ((chunk.frame_count > 0 && !(select.is_integer(3) && select.is_integer(4))) || !is_time(6) || !is_time(7))
-        contradiction(chunk.chunk);
+    if (!sound_extremes(select, 3, chunk.frame_count > 0)) contradiction(chunk.chunk);
     chunk.first_index = first_index - base_;
-    chunk.number_min = select.column_int64(3);
-    chunk.number_max = select.column_int64(4);
-    chunk.numbers_ascending = select.column_int64(5) != 0;
-    if (!select.is_null(6)) chunk.time_min = select.column_double(6);
-    if (!select.is_null(7)) chunk.time_max = select.column_double(7);
-    chunk.times_ascending = select.column_int64(8) != 0;
+    read_extremes(select, 3, chunk);
     chunk.closed = select.column_text(9) == "closed";
     chunk.media_bytes = static_cast<uint64_t>(select.column_int64(10));
     chunk.has_stream = select.column_int64(11) != 0;

@@ -179,8 +179,10 @@ std::vector<int64_t> FrameIndex::open_chunks() const {
 }
 
 std::optional<SidecarMark> FrameIndex::sidecar_mark(int64_t chunk) const {
-    if (!has_table("sidecars")) return std::nullopt;
-    Statement select = database_->prepare("SELECT bytes, checksum FROM sidecars WHERE chunk = ?1");
+    if (!statements_->sidecar && !has_table("sidecars")) return std::nullopt;
+    Statement& select =
+        prepared(statements_->sidecar, *database_, "SELECT bytes, checksum FROM sidecars WHERE chunk = ?1");
+    const AtRest at_rest(select);
     select.bind(1, chunk);
     if (!select.step()) return std::nullopt;
     return SidecarMark{static_cast<uint64_t>(select.column_int64(0)), static_cast<uint32_t>(select.column_int64(1))};

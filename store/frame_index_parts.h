@@ -55,6 +55,24 @@ private:
     Statement& statement_;
 };
 
+/// The columns number_min to times_ascending of a row of chunks or groups, from `column` on, for a ChunkRow or a Group.
+template <typename Summary>
+void read_extremes(const Statement& select, int column, Summary& summary) {
+    summary.number_min = select.column_int64(column);
+    summary.number_max = select.column_int64(column + 1);
+    summary.numbers_ascending = select.column_int64(column + 2) != 0;
+    if (!select.is_null(column + 3)) summary.time_min = select.column_double(column + 3);
+    if (!select.is_null(column + 4)) summary.time_max = select.column_double(column + 4);
+    summary.times_ascending = select.column_int64(column + 5) != 0;
+}
+
+/// Whether they are what they should be. SQL finds no NULL where it would find the 0 that it is taken for here.
+inline bool sound_extremes(const Statement& select, int column, bool has_frames) {
+    const auto is_time = [&](int time) { return select.is_number(time) || select.is_null(time); };
+    return (!has_frames || (select.is_integer(column) && select.is_integer(column + 1))) && is_time(column + 3) &&
+           is_time(column + 4);
+}
+
 /// Prepared once: preparing costs more than a lookup.
 struct FrameIndex::Statements {
     explicit Statements(const Database& database)
@@ -75,6 +93,7 @@ struct FrameIndex::Statements {
     std::optional<Statement> packets;
     std::optional<Statement> hidden_packets;
     std::optional<Statement> hidden_count;
+    std::optional<Statement> sidecar;
     std::optional<Statement> key_before;
     std::optional<Statement> key_after;
     std::optional<Statement> extra_of_frame;
@@ -139,15 +158,9 @@ struct FrameIndex::Group {
 
     /// From kGroupColumns; nothing when they do not fit their checksum.
     static std::optional<Group> of(const Statement& select, int level) {
-        const auto is_time = [&](int column) { return select.is_number(column) || select.is_null(column); };
-        if (!select.is_integer(1) || !select.is_integer(2) || !is_time(4) || !is_time(5)) return std::nullopt;
+        if (!sound_extremes(select, 1, true)) return std::nullopt;
         Group group;
-        group.number_min = select.column_int64(1);
-        group.number_max = select.column_int64(2);
-        group.numbers_ascending = select.column_int64(3) != 0;
-        if (!select.is_null(4)) group.time_min = select.column_double(4);
-        if (!select.is_null(5)) group.time_max = select.column_double(5);
-        group.times_ascending = select.column_int64(6) != 0;
+        read_extremes(select, 1, group);
         group.parts = static_cast<uint32_t>(select.column_int64(7));
         group.sum = group.checksum(level, select.column_int64(0));
         return group.sum == select.column_int64(8) ? std::optional(group) : std::nullopt;
