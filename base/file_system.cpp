@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,16 @@ public:
         if (!descriptor_.open()) return;
         // On Linux the descriptor is gone even when close() was interrupted: never call it twice.
         if (::close(descriptor_.release()) != 0 && errno != EINTR) throw system_error(errno, path_, "close");
+    }
+
+    std::shared_ptr<const uint8_t> map(uint64_t size) override {
+        if (size > SIZE_MAX) return nullptr;
+        void* memory =
+            ::mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_SHARED | MAP_NORESERVE, descriptor_.get(), 0);
+        // Some file systems cannot, and addresses may run short.
+        if (memory == MAP_FAILED) return nullptr;
+        return {static_cast<const uint8_t*>(memory),
+                [memory, size](const uint8_t*) { ::munmap(memory, static_cast<size_t>(size)); }};
     }
 
 private:

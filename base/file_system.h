@@ -31,6 +31,11 @@ public:
     /// what has: do not go on with this file.
     virtual void sync() = 0;
     virtual void close() = 0;
+    /// The first `size` bytes of the file (more than 0) as memory that can only be read and that stays for as long as
+    /// the pointer does, also after close(). It shows what is written to the file later; what lies behind the end of
+    /// the file must not be touched until the file has grown, and cutting off a file that somebody looks at kills the
+    /// process that looks. Null when this file cannot be mapped: then read it.
+    virtual std::shared_ptr<const uint8_t> map(uint64_t /*size*/) { return nullptr; }
 };
 
 enum class OpenMode {

@@ -142,9 +142,8 @@ private:
     size_t position_ = 0;
 };
 
-/// Elements of `header`'s data as stored; throws when the bytes end too early.
-std::span<const uint8_t> data_of(const NpyHeader& header, std::span<const uint8_t> bytes) {
-    std::span<const uint8_t> rest = bytes.subspan(header.data_offset);
+/// The elements that `header` announces at the beginning of `rest`; throws when the bytes end too early.
+std::span<const uint8_t> elements_of(const NpyHeader& header, std::span<const uint8_t> rest) {
     if (rest.size() < header.data_bytes()) {
         fail("cut off: " + std::to_string(rest.size()) + " of " + std::to_string(header.data_bytes()) +
              " bytes of data are there");
@@ -179,7 +178,7 @@ template <typename Take>
 void for_each_value(std::span<const uint8_t> bytes, Take take) {
     NpyHeader header = parse_npy_header(bytes);
     if (header.shape.size() != 1) fail("an array of one dimension is expected here");
-    std::span<const uint8_t> data = data_of(header, bytes);
+    std::span<const uint8_t> data = elements_of(header, bytes.subspan(header.data_offset));
     size_t item = header.item_bytes();
     bool swap = header.big_endian();
     std::string type = std::string(1, header.kind()) + std::to_string(item);
@@ -274,9 +273,37 @@ std::optional<int> NpyHeader::cv_depth() const {
     return std::nullopt;
 }
 
+int NpyHeader::pixel_depth() const {
+    if (const std::optional<int> depth = cv_depth()) return *depth;
+    throw Error(
+        ErrorCode::unsupported,
+        "npy: elements of type \"" + descr +
+            "\" are not read as pixels; convert the array to uint8, int8, uint16, int16, int32, float16, float32 or "
+            "float64 first");
+}
+
+void check_npy_header(const NpyHeader& header) {
+    constexpr size_t kMaxItemDigits = 9;
+    const std::string& descr = header.descr;
+    size_t digits = 0;
+    while (2 + digits < descr.size() && descr[2 + digits] >= '0' && descr[2 + digits] <= '9') ++digits;
+    if (descr.size() < 2 || std::string_view("<>|=").find(descr[0]) == std::string_view::npos ||
+        std::string_view("biufcmMOSaUV").find(descr[1]) == std::string_view::npos || digits > kMaxItemDigits) {
+        fail("unknown element type");
+    }
+    bool has_unit = descr[1] == 'm' || descr[1] == 'M';
+    if (!has_unit && 2 + digits != descr.size()) fail("unknown element type");
+    // Sizes of zero are left out of the product, so that the others may not overflow behind them.
+    std::optional<int64_t> total = std::max<int64_t>(1, static_cast<int64_t>(header.item_bytes()));
+    for (int64_t size : header.shape) {
+        if (size < 0) fail("negative size in the shape");
+        if (size > 0 && total) total = product(*total, size);
+    }
+    if (!total) fail("the shape is impossibly large");
+}
+
 NpyHeader parse_npy_header(std::span<const uint8_t> bytes) {
     constexpr size_t kPrefix = 8;
-    constexpr size_t kMaxItemDigits = 9;
     if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
         fail("this is no npy file");
     }
@@ -291,21 +318,7 @@ NpyHeader parse_npy_header(std::span<const uint8_t> bytes) {
 
     NpyHeader header = HeaderParser(std::string_view(reinterpret_cast<const char*>(&bytes[start]), length)).parse();
     header.data_offset = start + length;
-    const std::string& descr = header.descr;
-    size_t digits = 0;
-    while (2 + digits < descr.size() && descr[2 + digits] >= '0' && descr[2 + digits] <= '9') ++digits;
-    if (descr.size() < 2 || std::string_view("<>|=").find(descr[0]) == std::string_view::npos ||
-        std::string_view("biufcmMOSaUV").find(descr[1]) == std::string_view::npos || digits > kMaxItemDigits) {
-        fail("unknown element type");
-    }
-    bool has_unit = descr[1] == 'm' || descr[1] == 'M';
-    if (!has_unit && 2 + digits != descr.size()) fail("unknown element type");
-    // Sizes of zero are left out of the product, so that the others may not overflow behind them.
-    std::optional<int64_t> total = std::max<int64_t>(1, static_cast<int64_t>(header.item_bytes()));
-    for (int64_t size : header.shape) {
-        if (size > 0 && total) total = product(*total, size);
-    }
-    if (!total) fail("the shape is impossibly large");
+    check_npy_header(header);
     return header;
 }
 
@@ -354,12 +367,8 @@ std::string npy_descr(int depth) {
     }
 }
 
-cv::Mat image_from_npy(std::span<const uint8_t> bytes) {
-    NpyHeader header = parse_npy_header(bytes);
-    std::optional<int> depth = header.cv_depth();
-    if (!depth) {
-        throw Error(ErrorCode::unsupported, "npy: images of element type " + header.descr + " are not supported");
-    }
+ImageType image_type_of_array(const NpyHeader& header) {
+    const int depth = header.pixel_depth();
     const std::vector<int64_t>& shape = header.shape;
     if (shape.size() != 2 && shape.size() != 3) {
         throw Error(ErrorCode::unsupported,
@@ -370,13 +379,17 @@ cv::Mat image_from_npy(std::span<const uint8_t> bytes) {
         throw Error(ErrorCode::unsupported,
                     "npy: an image of " + std::to_string(channels) + " channels is not supported");
     }
-    ImageType type{.depth = *depth};
+    ImageType type{.depth = depth};
     type.channels = static_cast<int>(channels);
     type.height = static_cast<int>(std::min<int64_t>(shape[0], int64_t{kMaxImageSide} + 1));
     type.width = static_cast<int>(std::min<int64_t>(shape[1], int64_t{kMaxImageSide} + 1));
     if (!plausible(type)) fail("the shape makes no image");
+    return type;
+}
 
-    std::span<const uint8_t> data = data_of(header, bytes);
+cv::Mat image_from_array(const NpyHeader& header, std::span<const uint8_t> data) {
+    ImageType type = image_type_of_array(header);
+    data = elements_of(header, data);
     size_t item = header.item_bytes();
     cv::Mat image(type.height, type.width, type.cv_type());
     if (!header.fortran_order) {
@@ -385,7 +398,7 @@ cv::Mat image_from_npy(std::span<const uint8_t> bytes) {
         const uint8_t* source = data.data();
         for (int channel = 0; channel < type.channels; ++channel) {
             for (int column = 0; column < type.width; ++column) {
-                size_t offset = (static_cast<size_t>(column) * static_cast<size_t>(channels) + size_t(channel)) * item;
+                size_t offset = (static_cast<size_t>(column) * size_t(type.channels) + size_t(channel)) * item;
                 for (int row = 0; row < type.height; ++row, source += item) {
                     std::memcpy(image.ptr(row) + offset, source, item);
                 }
@@ -401,6 +414,11 @@ cv::Mat image_from_npy(std::span<const uint8_t> bytes) {
         std::transform(image.data, image.data + data.size(), image.data, [](uint8_t value) { return value != 0; });
     }
     return image;
+}
+
+cv::Mat image_from_npy(std::span<const uint8_t> bytes) {
+    NpyHeader header = parse_npy_header(bytes);
+    return image_from_array(header, bytes.subspan(header.data_offset));
 }
 
 std::vector<uint8_t> npy_from_image(const cv::Mat& image) {

@@ -28,12 +28,18 @@ struct NpyHeader {
     size_t data_bytes() const;      ///< element_count() * item_bytes()
     /// OpenCV's depth; empty when a cv::Mat cannot hold this type.
     std::optional<int> cv_depth() const;
+    /// The same, or Error(unsupported) that says which types can be pixels.
+    int pixel_depth() const;
 };
 
 /// Reads the header at the beginning of `bytes`. Throws Error(corrupt) (without a path) on anything malformed: wrong
 /// magic, cut off, longer than 64 KiB, negative sizes, a product that overflows. Error(unsupported) for arrays of
 /// records with several fields.
 NpyHeader parse_npy_header(std::span<const uint8_t> bytes);
+
+/// Throws Error(corrupt) unless the element type is one of numpy's, no size is negative and the product does not
+/// overflow: what parse_npy_header() checks, for headers that come from elsewhere.
+void check_npy_header(const NpyHeader& header);
 
 /// Magic, version 1.0 and header, padded with spaces to a multiple of 64 as numpy does.
 std::vector<uint8_t> make_npy_header(const std::string& descr, const std::vector<int64_t>& shape);
@@ -44,6 +50,11 @@ std::string npy_descr(int depth);
 /// One image from the bytes of a .npy file: shape (h, w) or (h, w, c); Fortran order and big endian are read right;
 /// bool becomes uint8 0/1. Throws Error(corrupt) when cut off and Error(unsupported) for a type no cv::Mat holds.
 cv::Mat image_from_npy(std::span<const uint8_t> bytes);
+/// The type of the image that an array with this header is; throws like image_from_npy().
+ImageType image_type_of_array(const NpyHeader& header);
+/// The image whose elements are `data`, laid out as the header says; its data_offset is not used. Throws like
+/// image_from_npy().
+cv::Mat image_from_array(const NpyHeader& header, std::span<const uint8_t> data);
 /// The bytes of a .npy file holding this image.
 std::vector<uint8_t> npy_from_image(const cv::Mat& image);
 

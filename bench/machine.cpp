@@ -2,11 +2,15 @@
 
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <fstream>
 #include <thread>
+
+#include <fmt/format.h>
+#include <linux/magic.h>
 
 namespace reelstore::bench {
 
@@ -40,6 +44,25 @@ ProcessorTimes processor_times() {
     for (const double tick : ticks) times.all += tick / a_second;
     times.busy = times.all - (ticks[3] + ticks[4]) / a_second;
     return times;
+}
+
+std::string file_system_name(const std::filesystem::path& folder) {
+    struct statfs status = {};
+    if (::statfs(folder.c_str(), &status) != 0) return "an unknown file system";
+    switch (static_cast<unsigned long>(status.f_type)) {
+        case EXT4_SUPER_MAGIC:
+            return "ext4";
+        case XFS_SUPER_MAGIC:
+            return "xfs";
+        case BTRFS_SUPER_MAGIC:
+            return "btrfs";
+        case TMPFS_MAGIC:
+            return "tmpfs, **where a sync does nothing** (--folder chooses a disk)";
+        case OVERLAYFS_SUPER_MAGIC:
+            return "overlayfs";
+        default:
+            return fmt::format("a file system of type {:#x}", static_cast<unsigned long>(status.f_type));
+    }
 }
 
 size_t resident_bytes() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <filesystem>
 #include <string>
 
 namespace reelstore::bench {
@@ -16,6 +18,9 @@ struct ProcessorTimes {
     double all = 0;
 };
 ProcessorTimes processor_times();
+
+/// "ext4", "tmpfs, ..." with what is to be said of it.
+std::string file_system_name(const std::filesystem::path& folder);
 
 /// Memory of this process that is in use now, in bytes: its resident set without the pages of mapped files.
 size_t resident_bytes();

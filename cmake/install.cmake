@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 foreach(layer base filters codecs store)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reelstore
-          FILES_MATCHING PATTERN "*.h" PATTERN "codecs/video/*" EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN "codecs/video/*" EXCLUDE PATTERN "codecs/packed/*" EXCLUDE)
 endforeach()
 install(TARGETS reelstore reelstore_store reelstore_codecs reelstore_filters reelstore_base EXPORT reelstore_targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -20,6 +20,7 @@ if(REELSTORE_BUILD_TOOLS)
   file(GLOB verb_files ${PROJECT_SOURCE_DIR}/tools/verbs/*.cpp)
   foreach(file IN LISTS verb_files)
     get_filename_component(verb ${file} NAME_WE)
+    string(REPLACE "_" "-" verb ${verb})
     install(CODE "file(CREATE_LINK store \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/store-${verb}\" SYMBOLIC)")
   endforeach()
 endif()

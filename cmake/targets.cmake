@@ -45,7 +45,7 @@ reelstore_generate_table(codec_sources codecs/file "" add_file_formats codecs/fi
 reelstore_generate_table(codec_sources codecs/camera "" add_cameras codecs/camera.h CameraTable camera_drivers)
 reelstore_add_layer(reelstore_codecs ${codec_sources})
 target_link_libraries(reelstore_codecs PUBLIC reelstore_base
-                                       PRIVATE opencv_imgproc opencv_imgcodecs opencv_videoio PkgConfig::FFMPEG PkgConfig::XXHASH PkgConfig::ZSTD PkgConfig::BLOSC fmt::fmt)
+                                       PRIVATE opencv_imgproc opencv_imgcodecs opencv_videoio PkgConfig::FFMPEG PkgConfig::XXHASH PkgConfig::ZSTD PkgConfig::BLOSC PkgConfig::ZLIB fmt::fmt)
 target_precompile_headers(reelstore_codecs REUSE_FROM reelstore_base)
 
 file(READ ${PROJECT_SOURCE_DIR}/spec/schema.sql REELSTORE_SCHEMA)

@@ -60,6 +60,9 @@ public:
     /// finish() the whole chunk. One thread may call it while another writes. After an Error the chunk is not to be
     /// written any further.
     virtual void sync() = 0;
+    /// Waits until every frame given so far is in the file, as far as the encoder does not need further ones to encode
+    /// it. For writers that encode several frames at once.
+    virtual void drain() {}
     /// Flushes the encoder and completes the container; afterwards the chunk is an ordinary file or folder, durable
     /// after sync().
     virtual void finish() = 0;
@@ -94,6 +97,9 @@ public:
     /// The frame at `position`, in the type the reader was opened for. Throws Error with path and reason when the
     /// media do not hold that frame or hold it damaged; other frames stay readable.
     virtual cv::Mat read(int64_t position) = 0;
+    /// Keeps the memory behind the image that read() gave last; null when the image owns it. Such an image looks into
+    /// the file, and writing to it kills the program.
+    virtual std::shared_ptr<const void> owner() const { return nullptr; }
     /// Position of the frame where reading begins to get at `position`: itself where frames are independent.
     virtual int64_t entry_position(int64_t position) { return position; }
     /// Exactly these frames, in ascending order and with the same entry position, will be read next.
@@ -139,6 +145,11 @@ public:
     virtual const ChunkFormatInfo& info() const = 0;
     /// Why frames of this type cannot be kept, and what could keep them; empty when they can.
     virtual std::optional<std::string> refuses(const ImageType& type) const = 0;
+    /// The same when the chunk is written with these options, of which some make it hold more types or fewer. Throws
+    /// what check_options() throws.
+    virtual std::optional<std::string> refuses_with(const CodecOptions& /*codec*/, const ImageType& type) const {
+        return refuses(type);
+    }
     /// The type recorded as imgshape and imgdtype: what imgstore will read. Video pads odd sizes to even ones.
     virtual ImageType recorded_type(const ImageType& type) const { return type; }
     /// Throws Error(invalid_argument) for an option or value the writer does not know, naming those it knows.

@@ -4,6 +4,7 @@
 #include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -69,6 +70,14 @@ constexpr std::array kTable{
     LayoutOf{"cv_yuv_yvyu", cv::COLOR_YUV2BGR_YVYU, Layout::packed_422},
 };
 
+constexpr std::array kDemosaicNames{"bilinear", "vng", "edge-aware"};
+
+/// OpenCV's codes of the other methods lie at the same distances from the plain one for all patterns.
+constexpr int kToVng = cv::COLOR_BayerBG2BGR_VNG - cv::COLOR_BayerBG2BGR;
+constexpr int kToEdgeAware = cv::COLOR_BayerBG2BGR_EA - cv::COLOR_BayerBG2BGR;
+static_assert(cv::COLOR_BayerGR2BGR_VNG - cv::COLOR_BayerGR2BGR == kToVng);
+static_assert(cv::COLOR_BayerGR2BGR_EA - cv::COLOR_BayerGR2BGR == kToEdgeAware);
+
 /// OpenCV's demosaicing takes every pixel's neighbours; smaller images have none.
 constexpr int kSmallestBayerSide = 3;
 
@@ -127,6 +136,17 @@ Layout layout_of(const Encoding& encoding) {
     throw Error(ErrorCode::invalid_argument, fmt::format("\"{}\" is no known encoding", encoding.name));
 }
 
+/// OpenCV confuses the colours of mosaics smaller than 8 in a side and only repeats pixels near the border. Mirrored at
+/// its outermost pixels, a mosaic goes on in the same pattern.
+cv::Mat decode_vng(const Encoding& encoding, const cv::Mat& raw) {
+    constexpr int kMargin = 4;
+    cv::Mat wide;
+    cv::copyMakeBorder(raw, wide, kMargin, kMargin, kMargin, kMargin, cv::BORDER_REFLECT_101);
+    cv::Mat decoded;
+    cv::cvtColor(wide, decoded, encoding.cv_code + kToVng);
+    return decoded(cv::Rect(kMargin, kMargin, raw.cols, raw.rows)).clone();
+}
+
 bool is_bit_count(std::string_view text) {
     constexpr std::array<std::string_view, 6> kBitCounts{"", "8", "10", "12", "14", "16"};
     return std::find(kBitCounts.begin(), kBitCounts.end(), text) != kBitCounts.end();
@@ -179,15 +199,48 @@ std::optional<ImageType> decoded_type(const Encoding& encoding, const ImageType&
     return decoded;
 }
 
-cv::Mat decode(const Encoding& encoding, const cv::Mat& raw) {
+bool is_bayer(const Encoding& encoding) {
+    return layout_of(encoding) == Layout::bayer;
+}
+
+std::optional<std::string> refuses_demosaic(const Encoding& encoding, const ImageType& raw, Demosaic method) {
+    if (method != Demosaic::vng || raw.depth == CV_8U || !is_bayer(encoding)) return std::nullopt;
+    return fmt::format("vng demosaics mosaics of 8 bits only, this one is {}; bilinear and edge-aware take it",
+                       dtype_name(raw.depth));
+}
+
+std::optional<std::string> refuses_loss(const Encoding& encoding) {
+    if (!is_bayer(encoding)) return std::nullopt;
+    return fmt::format(
+        "lossy compression takes the mosaic of {} for a gray picture and ruins its colours; use a lossless format, or "
+        "decode the images before they are stored (jpg+color)",
+        encoding.name);
+}
+
+const char* to_string(Demosaic method) {
+    return kDemosaicNames[static_cast<size_t>(method)];
+}
+
+Demosaic demosaic_of(std::string_view name) {
+    for (size_t i = 0; i < kDemosaicNames.size(); ++i) {
+        if (name == kDemosaicNames[i]) return static_cast<Demosaic>(i);
+    }
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is no method of demosaicing; there are {}", name, fmt::join(kDemosaicNames, ", ")));
+}
+
+cv::Mat decode(const Encoding& encoding, const cv::Mat& raw, Demosaic method) {
     const ImageType type = ImageType::of(raw);
     if (!decoded_type(encoding, type)) {
         throw Error(ErrorCode::wrong_type,
                     fmt::format("{} decodes {}, not {}", encoding.name, encoding.raw_type, type.text()));
     }
+    if (const auto reason = refuses_demosaic(encoding, type, method)) throw Error(ErrorCode::unsupported, *reason);
     cv::Mat decoded;
     try {
-        cv::cvtColor(raw, decoded, encoding.cv_code);
+        if (method == Demosaic::vng && is_bayer(encoding)) return decode_vng(encoding, raw);
+        const bool edge_aware = method == Demosaic::edge_aware && is_bayer(encoding);
+        cv::cvtColor(raw, decoded, encoding.cv_code + (edge_aware ? kToEdgeAware : 0));
     } catch (const cv::Exception& error) {
         throw Error(ErrorCode::internal,
                     fmt::format("cannot decode {} as {}: {}", type.text(), encoding.name, error.err));

@@ -250,6 +250,13 @@ const ImageFolderFormat* find_image_format(std::string_view extension) {
     return nullptr;
 }
 
+const ImageFolderFormat* recognised_image_format(std::span<const uint8_t> head) {
+    for (const ImageFolderFormat* format : image_formats()) {
+        if (format->kind().recognises && format->kind().recognises(head)) return format;
+    }
+    return nullptr;
+}
+
 cv::Mat read_foreign_image(const ImageFolderFormat& format, const fs::path& path, bool gray) {
     const std::vector<uint8_t> bytes = read_file(path, kLargestImageFile);
     const cv::Mat image = format.kind().decode(bytes, path.string(), std::nullopt);

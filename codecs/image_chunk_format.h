@@ -23,6 +23,9 @@ struct ImageKind {
     ChunkFormatInfo info;
     std::vector<std::string> other_extensions;  ///< that mean the same in foreign files (".jpeg")
     bool single_image = true;                   ///< a foreign file of this kind holds one image, not perhaps a stack
+    /// Whether a file beginning with these bytes (up to 4096) is of this kind; empty for the kinds that decode_image()
+    /// tells apart.
+    std::function<bool(std::span<const uint8_t>)> recognises = {};
     std::function<bool(const ImageType&)> accepts;
     /// Throws Error(invalid_argument) on a bad value; names have been checked.
     std::function<void(const CodecOptions&)> check_values = [](const CodecOptions&) {};
@@ -69,6 +72,8 @@ inline constexpr uint64_t kLargestImageFile = kMaxImageBytes + (uint64_t{1} << 2
 const std::vector<const ImageFolderFormat*>& image_formats();
 /// The kind of a foreign image file by its extension (with the dot, in any case); null when there is none.
 const ImageFolderFormat* find_image_format(std::string_view extension);
+/// The kind of a foreign image file that decode_image() does not read, by its first bytes; null when it is none.
+const ImageFolderFormat* recognised_image_format(std::span<const uint8_t> head);
 /// Reads one foreign image file of this kind as it is, one channel with `gray`.
 cv::Mat read_foreign_image(const ImageFolderFormat& format, const std::filesystem::path& path, bool gray);
 

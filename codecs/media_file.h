@@ -35,8 +35,7 @@ bool media_complete(File& file, const std::string& container);
 void complete_media(const std::filesystem::path& path, const PacketTable& table);
 
 /// Where each frame of a complete file is.
-VideoScan scan_media(const std::filesystem::path& path,
-                     const std::function<void(int64_t, int64_t)>& progress = {});
+VideoScan scan_media(const std::filesystem::path& path, const std::function<void(int64_t, int64_t)>& progress = {});
 
 /// The frames of a file that its writer did not complete; see salvage_video(). `like` only matters to mp4 and mov.
 SalvagedVideo salvage_media(const std::filesystem::path& path, const std::optional<VideoStream>& like = {});

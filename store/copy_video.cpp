@@ -17,6 +17,9 @@ namespace {
 /// The format that is one codec in one container; empty for codecs that no format holds.
 std::string usual_format(const std::string& codec) {
     if (codec == "h264") return "avc1/mp4";
+    if (codec == "hevc") return "hevc/mp4";
+    if (codec == "av1") return "av1/mkv";
+    if (codec == "ffv1") return "ffv1/mkv";
     if (codec == "mjpeg") return "mjpeg/avi";
     return {};
 }
@@ -25,8 +28,12 @@ bool holds(const std::string& format, const std::string& codec) {
     return format == usual_format(codec) || (format == "h264/mkv" && codec == "h264");
 }
 
+/// Gray keeps its bits, and so does colour that was not turned into chroma.
 ImageType type_of(const VideoStream& stream) {
-    return {stream.height, stream.width, is_gray_format(stream.pixel_format) ? 1 : 3, CV_8U};
+    const bool gray = is_gray_format(stream.pixel_format);
+    const bool keeps_bits = gray || stream.pixel_format.starts_with("gbr");
+    const bool deep = keeps_bits && is_deep_format(stream.pixel_format);
+    return {stream.height, stream.width, gray ? 1 : 3, deep ? CV_16U : CV_8U};
 }
 
 }  // namespace
@@ -40,11 +47,9 @@ std::string format_for_packets(const std::filesystem::path& path, const PacketTa
     if (table.frame_count() == 0) refuse("holds no frame that could be copied");
     if (stream.rotation != 0 || stream.mirrored)
         refuse("asks players to turn or mirror its frames, which frames of a store are not");
-    if (is_gray_format(stream.pixel_format) && is_deep_format(stream.pixel_format))
-        refuse("has gray frames of more than 8 bits, which no video of a store gives");
     const ChunkFormat* format = find_chunk_format(wanted.empty() ? usual_format(stream.codec) : wanted);
     if (wanted.empty() && !format)
-        refuse(fmt::format("is {} video; the formats of stores hold h264 and mjpeg", stream.codec));
+        refuse(fmt::format("is {} video; the formats of stores hold h264, hevc, av1, ffv1 and mjpeg", stream.codec));
     if (!format) throw Error(ErrorCode::invalid_argument, fmt::format("unknown format \"{}\"", wanted));
     if (!holds(format->info().name, stream.codec))
         refuse(fmt::format("is {} video, which {} does not hold", stream.codec, format->info().name));

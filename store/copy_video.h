@@ -25,8 +25,7 @@ struct VideoCopyOptions {
 };
 
 /// The chunk format that keeps the packets of a video as they are. `wanted` is the one asked for, or empty. Throws
-/// Error(unsupported) saying why where there is none, also for videos that players turn or whose frames a store of
-/// video would give in another type.
+/// Error(unsupported) saying why where there is none, also for videos that players turn.
 std::string format_for_packets(const std::filesystem::path& path, const PacketTable& table, const std::string& wanted);
 
 /// Takes frames of a video file into a store as they are, without decoding, chunk by chunk. Frames come out of the

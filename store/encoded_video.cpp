@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "codecs/media_file.h"
+
 namespace reelstore {
 
 namespace {
@@ -29,7 +31,7 @@ std::shared_ptr<const PacketTable> write_video(std::span<const VideoPart> parts,
                                                const std::string& extension) {
     std::vector<RemuxPart> to_remux;
     for (const VideoPart& part : parts) to_remux.push_back({&part.video->file, part.packets});
-    return std::make_shared<const PacketTable>(remux(to_remux, media, extension).table);
+    return std::make_shared<const PacketTable>(join_media(to_remux, media, extension).table);
 }
 
 }  // namespace reelstore

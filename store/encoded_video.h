@@ -9,11 +9,10 @@
 
 #include "codecs/video/packet_cutter.h"
 #include "codecs/video/packet_file.h"
-#include "codecs/video/remux.h"
 
 namespace reelstore {
 
-/// A video file out of which ranges are copied without decoding.
+/// A video file, or a packed array, out of which ranges are copied without decoding.
 struct VideoToCut {
     VideoToCut(const std::filesystem::path& path, std::shared_ptr<const PacketTable> table)
         : file(path, table), cutter(std::move(table)) {}
@@ -32,7 +31,7 @@ struct VideoPart {
 bool begins_hidden(const PacketTable& table);
 bool ends_hidden(const PacketTable& table);
 
-/// Writes the parts as a video file to `media` and syncs it. Gives the packets of the new file.
+/// Writes the parts as a file to `media` and syncs it. Gives the packets of the new file.
 std::shared_ptr<const PacketTable> write_video(std::span<const VideoPart> parts, const std::filesystem::path& media,
                                                const std::string& extension);
 

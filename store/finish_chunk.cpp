@@ -13,10 +13,7 @@
 #include "base/file_system.h"
 #include "codecs/checksum.h"
 #include "codecs/image_chunk_format.h"
-#include "codecs/video/demuxer.h"
-#include "codecs/video/packet_scan.h"
-#include "codecs/video/remux.h"
-#include "codecs/video/salvage.h"
+#include "codecs/media_file.h"
 #include "store/store_contents.h"
 
 namespace reelstore {
@@ -111,7 +108,7 @@ public:
         if (layout_.kind() == ChunkKind::folder) {
             finish_images();
         } else {
-            finish_video();
+            finish_file();
         }
         result_.frames_kept = row_.frame_count - result_.frames_lost;
         // That of a chunk that was complete before may hold more than the index knows (numbers before renumbering).
@@ -214,9 +211,9 @@ private:
                          result_.frames_uncommitted, where));
     }
 
-    // Video files
+    // Chunks that are one file
 
-    void finish_video() {
+    void finish_file() {
         remove_if_there(with_suffix(media_, kTemporary));
         if (!is_file(media_)) {
             lose(row_.frame_count, "the file is missing");
@@ -231,28 +228,31 @@ private:
             note("the index does not say where its frames are; the file is left as it is");
             return;
         }
-        const std::string container = demuxer_of_extension(media_);
+        const std::string container = container_of(media_);
+        const bool in_place = completes_in_place(container);
         bool complete = false;
         PacketCheck check;
         {
             const std::unique_ptr<File> file = file_system().open(media_, OpenMode::read);
-            complete = container_complete(*file, container);
+            complete = media_complete(*file, container);
             check = check_packets(*file, *table);
         }
         const bool sound = check.damaged + check.missing == 0;
         const bool sure = sound && std::all_of(table->packets.begin(), table->packets.end(),
                                                [](const Packet& packet) { return packet.checksum.has_value(); });
-        if (complete && !sure && take_new_places(*table, container)) return;
+        if (complete && !sure && !in_place && take_new_places(*table)) return;
         if (check.damaged + check.missing == static_cast<int64_t>(table->packets.size())) {
             lose(row_.frame_count, "the file does not hold what was recorded; it is left as it is");
             return;
         }
-        const std::optional<int64_t> behind = frames_behind(media_, container, *table);
+        const std::optional<int64_t> behind = frames_behind_table(media_, *table);
         if (sound && complete && behind == 0) {
             make_durable();
-            return;
+        } else if (in_place) {
+            cut_to_committed(*table, check, complete, behind);
+        } else {
+            remux_committed(*table, check, behind);
         }
-        remux_committed(*table, check, behind);
     }
 
     /// The writer may have been ended before it did so itself.
@@ -270,8 +270,8 @@ private:
 
     /// After a run that was ended between replacing the file and the index, the file is the new one already: it holds
     /// the packets of the table in order, perhaps without some that were not to be had.
-    bool take_new_places(const PacketTable& table, const std::string& container) {
-        const PacketTable found = scan_packets(media_, container).table;
+    bool take_new_places(const PacketTable& table) {
+        const PacketTable found = scan_media(media_).table;
         if (!found.contiguous || found.packets.empty()) return false;
         const bool all = found.packets.size() == table.packets.size();
         const uint64_t end = file_system().status(media_).size;
@@ -310,15 +310,82 @@ private:
         transaction.commit();
     }
 
-    void remux_committed(const PacketTable& table, const PacketCheck& check, std::optional<int64_t> behind) {
-        const uint64_t size = file_system().status(media_).size;
+    static std::vector<bool> packets_before(const PacketTable& table, uint64_t end) {
         std::vector<bool> there(table.packets.size());
-        uint64_t end = 0;
         for (size_t place = 0; place < there.size(); ++place) {
             const Packet& packet = table.packets[place];
-            there[place] = packet.offset <= size && packet.size <= size - packet.offset;
-            if (there[place]) end = std::max(end, packet.offset + packet.size);
+            there[place] = packet.offset <= end && packet.size <= end - packet.offset;
         }
+        return there;
+    }
+
+    /// Of the last packet that is there.
+    static uint64_t end_of(const PacketTable& table, const std::vector<bool>& there) {
+        uint64_t end = 0;
+        for (size_t place = 0; place < there.size(); ++place) {
+            if (there[place]) end = std::max(end, table.packets[place].offset + table.packets[place].size);
+        }
+        return end;
+    }
+
+    void keep_uncommitted(uint64_t end, std::optional<int64_t> behind) {
+        if (behind.value_or(1) == 0 || file_system().status(media_).size <= end) return;
+        const fs::path aside = copy_part(media_, end, kUncommitted);
+        result_.frames_uncommitted = behind.value_or(0);
+        if (behind) note_uncommitted(fmt::format("their bytes are kept in {}", aside.filename().string()));
+    }
+
+    /// Where the frames of a complete file end; that of the file where it does not say so any more.
+    uint64_t end_of_frames() const {
+        try {
+            const PacketTable found = scan_media(media_).table;
+            return end_of(found, std::vector<bool>(found.packets.size(), true));
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt) throw;
+            return file_system().status(media_).size;
+        }
+    }
+
+    /// Frames stay where they are, damaged ones too, so that the index holds at every moment; only those that the file
+    /// ends before lose their places.
+    void cut_to_committed(const PacketTable& table, const PacketCheck& check, bool complete,
+                          std::optional<int64_t> behind) {
+        // What a run that was ended has put behind the last frame is no part of a frame that is missing.
+        const uint64_t size = complete ? end_of_frames() : file_system().status(media_).size;
+        const std::vector<bool> there = packets_before(table, size);
+        int64_t missing = 0;
+        int64_t damaged = 0;
+        for (size_t place = 0; place < there.size(); ++place) {
+            missing += !there[place];
+            damaged += there[place] && !check.sound[place];
+        }
+        lose(missing, "the file ends before them");
+        lose(damaged, "their bytes are damaged");
+        const uint64_t end = end_of(table, there);
+        if (end == 0) return;
+        if (!complete || behind.value_or(1) > 0) {
+            if (!row_.closed) {
+                keep_uncommitted(end, behind);
+            } else if (file_system().status(media_).size > end) {
+                const fs::path copy = copy_part(media_, end, kBeforeRepair);
+                note(fmt::format("what it held behind the last whole frame is kept as {}", copy.filename().string()));
+            }
+            complete_media(media_, part_of(table, there));
+        }
+        make_durable();
+        if (missing == 0) return;
+        PacketTable moved = table;
+        const uint64_t cut = file_system().status(media_).size;
+        for (size_t place = 0; place < there.size(); ++place) {
+            if (!there[place]) moved.packets[place].offset = cut;
+        }
+        save(moved);
+    }
+
+    void remux_committed(const PacketTable& table, const PacketCheck& check, std::optional<int64_t> behind) {
+        const uint64_t size = file_system().status(media_).size;
+        const std::vector<bool> there = packets_before(table, size);
+        const uint64_t end = end_of(table, there);
         lose(check.missing, "the file ends before them");
         lose(check.damaged, "their bytes are damaged");
         if (std::none_of(there.begin(), there.end(), [](bool one) { return one; })) return;
@@ -338,10 +405,8 @@ private:
         }
         if (check.damaged > 0 || row_.closed) {
             note(fmt::format("the file as it was is kept as {}", keep_copy(media_).filename().string()));
-        } else if (behind.value_or(1) > 0 && size > end) {
-            const fs::path aside = copy_part(media_, end, kUncommitted);
-            result_.frames_uncommitted = behind.value_or(0);
-            if (behind) note_uncommitted(fmt::format("their bytes are kept in {}", aside.filename().string()));
+        } else {
+            keep_uncommitted(end, behind);
         }
         // Readers find the frames in the old file, then in the new one by its own index until ours says where they are.
         file_system().rename(temporary, media_);
@@ -432,8 +497,12 @@ fs::path set_aside(const fs::path& path) {
     return aside;
 }
 
-fs::path keep_copy(const fs::path& path) {
-    return copy_part(path, 0, kBeforeRepair);
+fs::path keep_copy(const fs::path& path, uint64_t begin) {
+    return copy_part(path, begin, kBeforeRepair);
+}
+
+bool needs_completion(const std::string& container) {
+    return container == "mov" || completes_in_place(container);
 }
 
 }  // namespace reelstore

@@ -22,8 +22,9 @@ struct FinishedChunk {
     std::vector<std::string> notes;  ///< what a user should know, one sentence each
 };
 
-/// Completes a chunk that a writer left open: makes its media a proper container of exactly the committed frames,
-/// writes extra data file and sidecar, and marks the chunk closed, with an event `repaired` in the index.
+/// Completes a chunk that a writer left open: makes its media a proper container of exactly the committed frames
+/// (packed arrays where they lie, video by writing it anew), writes extra data file and sidecar, and marks the chunk
+/// closed, with an event `repaired` in the index.
 ///
 /// `index` is open for writing (in write-ahead mode) and the caller holds the store's lock. Nothing is done to a chunk
 /// that is closed. At every moment readers get the committed frames right, and a run that was ended anywhere is
@@ -34,7 +35,7 @@ FinishedChunk finish_open_chunk(FrameIndex& index, const StoreLayout& layout, co
                                 int64_t chunk);
 
 /// The same for a chunk that counts as closed, whose media have been cut off or damaged since; they are kept as they
-/// were in a copy.
+/// were in a copy, of packed arrays what is cut off.
 FinishedChunk complete_chunk(FrameIndex& index, const StoreLayout& layout, const StoreMetadata& metadata,
                              int64_t chunk);
 
@@ -59,8 +60,12 @@ std::filesystem::path free_name(const std::filesystem::path& path, const std::st
 /// Renames a file to NAME.uncommitted, or NAME.uncommitted.2 and so on where that is taken; durable after syncing the
 /// folder. Gives the new path.
 std::filesystem::path set_aside(const std::filesystem::path& path);
-/// Copies a file to NAME.before_repair beside it, durably; does nothing when such a copy is there already.
-/// Gives the copy's path.
-std::filesystem::path keep_copy(const std::filesystem::path& path);
+/// Copies a file, or its bytes from `begin` on, to NAME.before_repair beside it, durably; does nothing when such a copy
+/// is there already. Gives the copy's path.
+std::filesystem::path keep_copy(const std::filesystem::path& path, uint64_t begin = 0);
+
+/// Whether other programs cannot open a file of this container, or see less in it than it holds, unless its writer has
+/// completed it.
+bool needs_completion(const std::string& container);
 
 }  // namespace reelstore

@@ -12,14 +12,8 @@ namespace reelstore {
 
 namespace {
 
-/// The number in a chunk's name; nothing for names that chunk_name() would not give.
-std::optional<int64_t> chunk_of_name(const std::string& name) {
-    if (name.size() < 6 || name.size() > 15) return std::nullopt;
-    if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return std::nullopt;
-    const int64_t number = std::stoll(name);
-    if (StoreLayout::chunk_name(number) != name) return std::nullopt;
-    return number;
-}
+constexpr size_t kLeastDigits = 6;
+constexpr size_t kMostDigits = 15;
 
 }  // namespace
 
@@ -62,11 +56,11 @@ std::vector<std::filesystem::path> StoreLayout::extra_data_files(int64_t chunk) 
 std::vector<StoreLayout::Chunk> StoreLayout::chunks() const {
     std::map<int64_t, Chunk> found;
     for (const std::string& name : file_system().list(folder_)) {
-        const std::filesystem::path path = name;
-        const std::optional<int64_t> number = chunk_of_name(path.stem().string());
-        if (!number) continue;
-        const std::string extension = path.extension().string();
-        Chunk& chunk = found.try_emplace(*number, Chunk{*number}).first->second;
+        const std::optional<ChunkFileName> split = split_chunk_file_name(name);
+        if (!split) continue;
+        // Extensions may hold a dot themselves: all of it is compared.
+        const std::string& extension = split->rest;
+        Chunk& chunk = found.try_emplace(split->chunk, Chunk{split->chunk}).first->second;
         if (kind_ == ChunkKind::folder) {
             if (extension.empty() && file_system().status(folder_ / name).kind == FileKind::folder)
                 chunk.has_media = true;
@@ -86,6 +80,15 @@ std::vector<StoreLayout::Chunk> StoreLayout::chunks() const {
         if (chunk.has_media || chunk.has_sidecar) chunks.push_back(chunk);
     }
     return chunks;
+}
+
+std::optional<ChunkFileName> split_chunk_file_name(const std::string& name) {
+    const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+    if (digits < kLeastDigits || digits > kMostDigits || (digits < name.size() && name[digits] != '.'))
+        return std::nullopt;
+    const int64_t chunk = std::stoll(name.substr(0, digits));
+    if (StoreLayout::chunk_name(chunk) != name.substr(0, digits)) return std::nullopt;
+    return ChunkFileName{chunk, name.substr(digits)};
 }
 
 std::filesystem::path store_folder(const std::filesystem::path& path) {

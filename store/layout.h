@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,14 @@ private:
     ChunkKind kind_;
     std::string extension_;
 };
+
+/// The name of something that belongs to a chunk, taken apart.
+struct ChunkFileName {
+    int64_t chunk = 0;
+    std::string rest = {};  ///< behind chunk_name(): empty, or from the first dot on (".npy.zst", ".npz", ".npy.tmp")
+};
+/// Nothing for names that do not begin with exactly chunk_name() followed by a dot or nothing.
+std::optional<ChunkFileName> split_chunk_file_name(const std::string& name);
 
 /// The store's folder for a path to the folder or to its metadata.yaml, made absolute so that a later change of the
 /// working directory does not matter. Throws Error(not_a_store or not_found) saying what is missing.

@@ -21,6 +21,7 @@ constexpr const char* kWriter = "reelstore";
 constexpr const char* kStoreKey = "__store";
 constexpr const char* kFolderClass = "DirectoryImgStore";
 constexpr const char* kVideoClass = "VideoImgStore";
+constexpr const char* kPackedClass = "PackedImgStore";
 constexpr const char* kOldVideoClass = "VideoImgStoreFFMPEG";
 
 /// Reads members of `__store` with errors that name file, key and line.
@@ -140,27 +141,31 @@ bool is_old_video_format(const std::string& format) {
     return format.find("264") != std::string::npos || format.starts_with("nvenc-");
 }
 
-/// Any format that reads this container will do: reading goes by the file's content.
-const ChunkFormat* any_video_format(const std::string& extension) {
-    for (const auto& format : chunk_formats()) {
-        if (format->info().video && format->info().extension == extension) return format.get();
+void check_extension(const StoreKeys& keys, StoreMetadata& metadata, const ChunkFormatInfo& format) {
+    metadata.extension = format.extension;
+    if (!keys.find("extension")) {
+        metadata.warnings.push_back(
+            fmt::format("the store does not name its files' extension; taken to be {}", metadata.extension));
+    } else if (keys.text("extension") != format.extension) {
+        keys.fail("extension", fmt::format("is \"{}\", but chunks of the format {} have {}", keys.text("extension"),
+                                           format.name, format.extension));
     }
-    return nullptr;
 }
 
 void read_format(const StoreKeys& keys, StoreMetadata& metadata) {
     metadata.class_name = keys.text("class");
     const bool old_video = metadata.class_name == kOldVideoClass;
     if (old_video) metadata.class_name = kVideoClass;
-    if (metadata.class_name != kVideoClass && metadata.class_name != kFolderClass) {
-        keys.fail(
-            "class",
-            fmt::format("is \"{}\"; this version reads {} and {}", metadata.class_name, kFolderClass, kVideoClass),
-            ErrorCode::unsupported);
+    const bool video = metadata.class_name == kVideoClass;
+    const bool packed = metadata.class_name == kPackedClass;
+    if (!video && !packed && metadata.class_name != kFolderClass) {
+        keys.fail("class",
+                  fmt::format("is \"{}\"; this version reads {}, {} and {}", metadata.class_name, kFolderClass,
+                              kVideoClass, kPackedClass),
+                  ErrorCode::unsupported);
     }
     metadata.format = keys.text("format");
-    const bool video = metadata.class_name == kVideoClass;
-    metadata.kind = video ? ChunkKind::file : ChunkKind::folder;
+    metadata.kind = video || packed ? ChunkKind::file : ChunkKind::folder;
     const ChunkFormat* format = find_chunk_format(metadata.format);
     if (video) {
         if (keys.find("extension")) {
@@ -179,6 +184,15 @@ void read_format(const StoreKeys& keys, StoreMetadata& metadata) {
         if (!known)
             keys.fail("format", fmt::format("is \"{}\", which is no video format of this version", metadata.format),
                       ErrorCode::unsupported);
+    } else if (packed) {
+        if (!format || store_class(format->info()) != metadata.class_name) {
+            keys.fail("format",
+                      fmt::format("is \"{}\", which is no format of packed images of this version (see `store "
+                                  "formats`)",
+                                  metadata.format),
+                      ErrorCode::unsupported);
+        }
+        check_extension(keys, metadata, format->info());
     } else {
         if (!format || format->info().kind != ChunkKind::folder) {
             keys.fail("format",
@@ -219,6 +233,24 @@ void read_types(const StoreKeys& keys, StoreMetadata& metadata) {
 
 }  // namespace
 
+const char* store_class(const ChunkFormatInfo& format) {
+    if (format.kind == ChunkKind::folder) return kFolderClass;
+    return format.video ? kVideoClass : kPackedClass;
+}
+
+const ChunkFormat* any_video_format(const std::string& extension) {
+    const ChunkFormat* found = nullptr;
+    for (const auto& format : chunk_formats()) {
+        const ChunkFormatInfo& info = format->info();
+        if (!info.video || info.extension != extension) continue;
+        // That is what programs wrote whose names for it are not known here.
+        const bool is_h264 = info.name.find("264") != std::string::npos || info.name.starts_with("avc1");
+        if (is_h264 && !info.lossless) return format.get();
+        if (!found) found = format.get();
+    }
+    return found;
+}
+
 StoreMetadata read_metadata(const std::filesystem::path& folder) {
     const std::filesystem::path path = StoreLayout::metadata(folder);
     const YamlDocument document = parse_yaml(read_text_file(path, YamlLimits{}.bytes), path.string());
@@ -255,7 +287,7 @@ std::string metadata_text(const StoreMetadata& metadata) {
     Json store = Json::object();
     store["imgshape"] = metadata.recorded_type.shape();
     // imgstore only knows the even sizes of the file; always written for video, so that no reader has to guess.
-    if (metadata.kind == ChunkKind::file) store["image_shape"] = metadata.stored_type.shape();
+    if (metadata.class_name == kVideoClass) store["image_shape"] = metadata.stored_type.shape();
     store["imgdtype"] = dtype_name(metadata.recorded_type.depth);
     store["chunksize"] = metadata.chunk_frames;
     store["format"] = metadata.format;

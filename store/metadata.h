@@ -14,7 +14,7 @@ namespace reelstore {
 
 /// The content of STORE/metadata.yaml: the `__store` mapping, checked, and the user's keys beside it.
 struct StoreMetadata {
-    std::string class_name;  ///< DirectoryImgStore or VideoImgStore
+    std::string class_name;  ///< DirectoryImgStore, VideoImgStore or PackedImgStore
     std::string format;      ///< "png", "avc1/mp4"
     std::string extension;   ///< of the chunks' media, with the dot
     ChunkKind kind = ChunkKind::folder;
@@ -33,6 +33,10 @@ struct StoreMetadata {
 /// Largest chunksize that is written or read.
 inline constexpr int64_t kMaxChunkFrames = int64_t{1} << 40;
 
+/// The class of stores in a format: imgstore's DirectoryImgStore (a folder a chunk) or VideoImgStore, or our
+/// PackedImgStore (one file a chunk that is no video).
+const char* store_class(const ChunkFormatInfo& format);
+
 /// Reads and checks metadata.yaml of the store in `folder`. Throws Error(corrupt or unsupported) naming the file, the
 /// key and the line: not YAML, no `__store`, another version, an unknown class, format, encoding or type, absurd sizes.
 /// Fills in what old stores lack: the extension, and created_utc from a 20YYMMDD_HHMMSS part of the folder's name
@@ -45,6 +49,10 @@ std::string metadata_text(const StoreMetadata& metadata);
 /// User metadata from YAML or JSON text. Throws Error(invalid_argument) unless it is a mapping without `__store`; empty
 /// text gives an empty object.
 Json parse_user_metadata(const std::string& text);
+
+/// A format of video in files of this extension, for names of older recording programs: any reads every video, because
+/// reading goes by the file's content, and H.264 is what those programs wrote. Null when there is none.
+const ChunkFormat* any_video_format(const std::string& extension);
 
 /// The chunk format that reads a store: the one named in the metadata, or one that reads any video for the names that
 /// older recording programs used. Null when there is none.

@@ -17,8 +17,19 @@ bool names_camera(const std::string& name) {
     return is_camera_id(name) && (kind == FileKind::missing || kind == FileKind::other);
 }
 
-std::unique_ptr<StoreReader> open_store(const std::string& name, const SourceOptions& options, bool raw) {
-    return std::make_unique<StoreReader>(name, StoreReaderOptions{.decode = !raw, .threads = options.threads});
+Error nothing_to_demosaic(const std::string& name) {
+    return Error(ErrorCode::invalid_argument, {name, {}, {}},
+                 "the images are no Bayer mosaics, so there is no method of demosaicing to choose");
+}
+
+std::unique_ptr<StoreReader> open_store(const std::string& name, const SourceOptions& options, bool raw,
+                                        std::optional<Demosaic> demosaic = {}) {
+    StoreReaderOptions reader{.decode = !raw, .threads = options.threads};
+    if (demosaic) reader.demosaic = *demosaic;
+    auto store = std::make_unique<StoreReader>(name, reader);
+    const Encoding* encoding = find_encoding(store->metadata().encoding);
+    if (demosaic && !(encoding && is_bayer(*encoding))) throw nothing_to_demosaic(name);
+    return store;
 }
 
 std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOptions& options) {
@@ -44,13 +55,16 @@ std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOp
     return open_file(name, options);
 }
 
-std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options, bool raw) {
+std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options, bool raw,
+                                          std::optional<Demosaic> demosaic) {
     if (names_camera(name)) {
         throw Error(ErrorCode::unsupported, {name, {}, {}},
                     "a camera has no frames to look up; record it first (`store save`)");
     }
-    if (is_store(name)) return open_store(name, options, raw);
-    return std::make_unique<FileRecording>(name, open_file(name, options), options.threads);
+    if (is_store(name)) return open_store(name, options, raw, demosaic);
+    auto recording = std::make_unique<FileRecording>(name, open_file(name, options), options.threads);
+    if (demosaic) throw nothing_to_demosaic(name);
+    return recording;
 }
 
 }  // namespace reelstore

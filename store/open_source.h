@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/frame_source.h"
+#include "codecs/encoding.h"
 #include "codecs/file_format.h"
 #include "store/recording.h"
 
@@ -15,9 +17,11 @@ namespace reelstore {
 std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOptions& options = {}, bool raw = false);
 
 /// Opens a store (a StoreReader), or any file or folder whose frames can be read in any order (a FileRecording), with
-/// the same options. Throws Error(not_found) when there is nothing of that name, Error(not_a_store) for a folder that
-/// holds neither a store nor images, and Error(unsupported) for a camera, for a source that can only be read forward
-/// and for a file of no known kind.
-std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options = {}, bool raw = false);
+/// the same options. With `demosaic`, the Bayer mosaics of a store are decoded by that method; Error(invalid_argument)
+/// when there are none and Error(unsupported) when it cannot take their type. Throws Error(not_found) when there is
+/// nothing of that name, Error(not_a_store) for a folder that holds neither a store nor images, and Error(unsupported)
+/// for a camera, for a source that can only be read forward and for a file of no known kind.
+std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options = {}, bool raw = false,
+                                          std::optional<Demosaic> demosaic = {});
 
 }  // namespace reelstore

@@ -11,10 +11,11 @@
 #include "base/error.h"
 #include "base/file_name.h"
 #include "base/file_system.h"
+#include "codecs/media_file.h"
 #include "codecs/video/demuxer.h"
-#include "codecs/video/remux.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
+#include "store/finish_chunk.h"
 #include "store/frame_index.h"
 #include "store/index_check.h"
 #include "store/salvage_chunk.h"
@@ -215,14 +216,14 @@ private:
     }
 
     void plan_damaged_media(const ChunkRow& chunk, const fs::path& media) {
-        const std::string container = demuxer_of_extension(media);
+        const std::string container = container_of(media);
         const std::unique_ptr<File> file = file_system().open(media, OpenMode::read);
-        if (container_complete(*file, container)) return;
+        if (media_complete(*file, container)) return;
         const std::shared_ptr<const PacketTable> table = index_->packet_table(chunk.chunk);
         if (!table) return;
         const PacketCheck check = check_packets(*file, *table);
-        // A streamed mkv never has its sizes filled in; only an mp4 cannot be opened without its end.
-        if (check.missing == 0 && container != "mov") return;
+        // A streamed mkv never has its sizes filled in, and can be opened all the same.
+        if (check.missing == 0 && !needs_completion(container)) return;
         if (check.damaged + check.missing == chunk.frame_count) {
             problem(media, chunk.chunk, fmt::format("nothing of its {} is left", frames_text(chunk.frame_count)));
             return;
@@ -325,11 +326,11 @@ private:
         }
     }
 
-    /// An mp4 without its end, which nothing can open.
+    /// An mp4 without its end, which nothing can open, or a packed array that was not completed.
     bool cut_off(int64_t chunk) const {
         const fs::path media = layout_.media(chunk);
-        return layout_.kind() == ChunkKind::file && demuxer_of_extension(media) == "mov" && is_file(media) &&
-               !container_complete(*file_system().open(media, OpenMode::read), "mov");
+        return layout_.kind() == ChunkKind::file && needs_completion(container_of(media)) && is_file(media) &&
+               !media_complete(*file_system().open(media, OpenMode::read), container_of(media));
     }
 
     bool has_readable_sidecar(int64_t chunk) const {

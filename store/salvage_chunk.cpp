@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -13,10 +15,9 @@
 #include "base/json.h"
 #include "base/median.h"
 #include "codecs/image_chunk_format.h"
+#include "codecs/media_file.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
-#include "codecs/video/remux.h"
-#include "codecs/video/salvage.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
 #include "store/finish_chunk.h"
@@ -35,13 +36,12 @@ struct DecodeCheck {
     int64_t elsewhere = 0;
 };
 
-DecodeCheck drop_undecodable_end(const fs::path& path, PacketTable& table) {
-    const auto shared = std::make_shared<const PacketTable>(table);
-    VideoDecoder decoder(path, shared, {.any_size = false, .cache_bytes = 0});
+DecodeCheck drop_undecodable_end(PacketTable& table, const std::function<void(int64_t)>& read) {
     DecodeCheck check;
-    for (int64_t position = 0; position < shared->frame_count(); ++position) {
+    const int64_t frames = table.frame_count();
+    for (int64_t position = 0; position < frames; ++position) {
         try {
-            decoder.read(position);
+            read(position);
             check.elsewhere += check.at_end;
             check.at_end = 0;
         } catch (const Error& error) {
@@ -51,7 +51,7 @@ DecodeCheck drop_undecodable_end(const fs::path& path, PacketTable& table) {
     }
     if (check.at_end == 0) return check;
     std::vector<bool> keep(table.packets.size(), true);
-    for (int64_t position = shared->frame_count() - check.at_end; position < shared->frame_count(); ++position)
+    for (int64_t position = frames - check.at_end; position < frames; ++position)
         keep[table.display_order[static_cast<size_t>(position)]] = false;
     PacketTable part;
     part.stream = table.stream;
@@ -63,12 +63,27 @@ DecodeCheck drop_undecodable_end(const fs::path& path, PacketTable& table) {
     return check;
 }
 
-SalvageableChunk find_video(const fs::path& media, const SalvageHints& hints) {
+/// Decodes a frame by its position.
+std::function<void(int64_t)> decoder_of(const fs::path& media, const StoreMetadata& metadata,
+                                        std::shared_ptr<const PacketTable> table) {
+    if (!completes_in_place(container_of(media))) {
+        // Of any size: what it was recorded in may not be known.
+        const auto decoder = std::make_shared<VideoDecoder>(media, std::move(table),
+                                                            VideoDecoderOptions{.any_size = false, .cache_bytes = 0});
+        return [decoder](int64_t position) { decoder->read(position); };
+    }
+    const std::shared_ptr<ChunkReader> reader = reading_format(metadata)->open(
+        media, metadata.stored_type, {.packets = [table](std::optional<int64_t>) { return table; }, .cache_bytes = 0});
+    return [reader](int64_t position) { reader->read(position); };
+}
+
+SalvageableChunk find_in_file(const fs::path& media, const StoreMetadata& metadata, const SalvageHints& hints) {
     SalvageableChunk found;
-    SalvagedVideo video = salvage_video(media, demuxer_of_extension(media), hints.like);
+    SalvagedVideo video = salvage_media(media, hints.like);
     found.media_complete = video.complete;
     if (!video.complete && !video.table.packets.empty()) {
-        const DecodeCheck check = drop_undecodable_end(media, video.table);
+        const DecodeCheck check = drop_undecodable_end(
+            video.table, decoder_of(media, metadata, std::make_shared<const PacketTable>(video.table)));
         if (check.at_end > 0) found.left_over = fmt::format("{} frames that cannot be decoded", check.at_end);
         if (check.elsewhere > 0)
             found.left_over +=
@@ -255,7 +270,7 @@ SalvageableChunk find_salvageable(const StoreLayout& layout, const StoreMetadata
                                   const SalvageHints& hints) {
     try {
         if (layout.kind() == ChunkKind::folder) return find_images(layout.media(chunk), metadata);
-        return find_video(layout.media(chunk), hints);
+        return find_in_file(layout.media(chunk), metadata, hints);
     } catch (const Error& error) {
         throw error.at({layout.media(chunk).string(), chunk, {}});
     }
@@ -276,7 +291,15 @@ std::vector<std::string> salvage_chunk(const StoreLayout& layout, const StoreMet
         note("holds no whole frame; what was written is kept as " + aside.filename().string());
         return notes;
     }
-    if (layout.kind() == ChunkKind::file && !found.media_complete) {
+    if (completes_in_place(container_of(media)) && !found.media_complete) {
+        const Packet& last = found.table.packets.back();
+        if (file_system().status(media).size > last.offset + last.size) {
+            note(fmt::format("what it held behind the last whole frame is kept as {}",
+                             keep_copy(media, last.offset + last.size).filename().string()));
+        }
+        complete_media(media, found.table);
+        file_system().sync_folder(layout.folder());
+    } else if (layout.kind() == ChunkKind::file && !found.media_complete) {
         const fs::path temporary = with_suffix(media, ".tmp");
         if (is_file(temporary)) file_system().remove(temporary);
         remux(media, found.table, temporary, metadata.extension);
@@ -308,6 +331,8 @@ std::optional<VideoStream> sibling_stream(const StoreLayout& layout) {
     for (const StoreLayout::Chunk& chunk : layout.chunks()) {
         if (!chunk.has_media) continue;
         const fs::path media = layout.media(chunk.number);
+        // Packed arrays describe themselves.
+        if (completes_in_place(container_of(media))) return std::nullopt;
         try {
             return Demuxer(media, demuxer_of_extension(media)).stream();
         } catch (const Error& error) {

@@ -23,11 +23,11 @@ struct SalvageableChunk {
     int64_t frames = 0;             ///< whole frames found
     bool media_complete = false;    ///< nothing but the sidecar is missing
     std::string left_over;          ///< what is not a whole frame; empty: nothing
-    PacketTable table = {};         ///< video: where the frames are
+    PacketTable table = {};         ///< of chunks that are one file: where the frames are
     std::vector<std::string> torn;  ///< image files behind the last whole one, by name
 };
 
-/// Looks at the media of a chunk; changes nothing. Every frame of a video whose packets had to be guessed is decoded.
+/// Looks at the media of a chunk; changes nothing. Every frame of a file whose packets had to be guessed is decoded.
 /// Throws Error naming the file when nothing can be made of it.
 SalvageableChunk find_salvageable(const StoreLayout& layout, const StoreMetadata& metadata, int64_t chunk,
                                   const SalvageHints& hints);

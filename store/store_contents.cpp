@@ -198,7 +198,7 @@ FillResult fill_index(FrameIndex& index, const StoreLayout& layout, const StoreM
             ++result.chunks_without_media;
             warnings.push_back(fmt::format("{}: chunk {}: the file is missing; its {} frames cannot be read",
                                            layout.media(chunk.number).string(), chunk.number, sidecar->numbers.size()));
-        } else if (options.scan_media && format && format->info().video) {
+        } else if (options.scan_media && format && layout.kind() == ChunkKind::file) {
             reader = format->open(layout.media(chunk.number), metadata.stored_type);
             table = scan(*reader, layout.media(chunk.number), warnings);
             if (!table) ++result.chunks_without_media;

@@ -11,8 +11,8 @@
 #include "base/file_system.h"
 #include "codecs/checksum.h"
 #include "codecs/image_chunk_format.h"
-#include "codecs/video/demuxer.h"
-#include "codecs/video/packet_scan.h"
+#include "codecs/media_file.h"
+#include "store/copied_runs.h"
 #include "store/encoded_video.h"
 #include "store/layout.h"
 #include "store/store_contents.h"
@@ -112,7 +112,7 @@ private:
     std::optional<Piece> piece_;
 };
 
-/// A video chunk of a source.
+/// A chunk of a source that is one file.
 struct SourceVideo : VideoToCut {
     using VideoToCut::VideoToCut;
     size_t source = 0;
@@ -134,28 +134,10 @@ struct Part {
     int64_t index() const { return chunk.first_index + first; }
 };
 
-/// Frames of a source that follow each other in a chunk of the copy too.
-struct CopiedRun {
-    size_t source = 0;
-    int64_t index = 0;  ///< in the source
-    int64_t count = 0;
-    int64_t position = 0;  ///< in the chunk of the copy
-};
-
-/// What the frames of one source became in the copy.
-struct CopiedFrames {
-    FrameRow first;
-    FrameRow last;
-    int64_t frames = 0;
-    int64_t first_index = 0;  ///< in the copy
-};
-
 std::string format_of_copy(const StoreMetadata& metadata) {
     if (find_chunk_format(metadata.format)) return metadata.format;
     // Names of older recording programs, which say nothing that matters.
-    for (const auto& format : chunk_formats()) {
-        if (format->info().video && format->info().extension == metadata.extension) return format->info().name;
-    }
+    if (const ChunkFormat* format = any_video_format(metadata.extension)) return format->info().name;
     throw Error(ErrorCode::unsupported, fmt::format("video of the format {} cannot be copied as it is; --reencode "
                                                     "makes another of it",
                                                     metadata.format));
@@ -201,7 +183,10 @@ std::vector<CopySource> checked(std::vector<CopySource> sources) {
 
 struct StoreCopier::Impl {
     Impl(std::vector<CopySource> copy_sources, CopyOptions copy_options)
-        : sources(checked(std::move(copy_sources))), options(std::move(copy_options)), pieces(sources) {
+        : sources(checked(std::move(copy_sources))),
+          options(std::move(copy_options)),
+          records(sources),
+          pieces(sources) {
         const auto with_frames = std::find_if(sources.begin(), sources.end(),
                                               [](const CopySource& source) { return source.store->frame_count() > 0; });
         const CopySource& first = with_frames == sources.end() ? sources.front() : *with_frames;
@@ -212,12 +197,10 @@ struct StoreCopier::Impl {
         writer.encoding = metadata.encoding;
         if (format->info().video && !can_hide_packets(metadata.extension) && has_unclean_end()) use_hiding_container();
         writer.format = format->info().name;
-        events.resize(sources.size());
-        synthetic.resize(sources.size());
-        copied.resize(sources.size());
     }
 
-    bool video() const { return format->info().video; }
+    /// Whether a chunk is one file, out of which packets are taken: a video, or a packed array.
+    bool one_file() const { return format->info().kind == ChunkKind::file; }
     const std::string& extension() const { return format->info().extension; }
     const StoreReader& store(size_t source) const { return *sources[source].store; }
     fs::path media(size_t source, int64_t chunk) const {
@@ -291,7 +274,7 @@ struct StoreCopier::Impl {
         limit = copy_limit;
         limit_time.reset();
         chunk_room = options.chunk_frames.value_or(kNoLimit);
-        std::fill(copied.begin(), copied.end(), std::nullopt);
+        records.begin_store();
         try {
             while (!is_full()) {
                 if (options.stop.stop_requested()) {
@@ -308,11 +291,7 @@ struct StoreCopier::Impl {
             result.cancelled = true;
         }
         pending.clear();
-        for (size_t source = 0; source < sources.size(); ++source) {
-            if (const std::optional<CopiedFrames>& part = copied[source]) {
-                output.add_event(copied_event(store(source), part->first, part->last, part->frames, part->first_index));
-            }
-        }
+        records.add_copied_events(output);
         return result;
     }
 
@@ -336,7 +315,7 @@ struct StoreCopier::Impl {
         int64_t end = piece.last();
         if (limit.frames) end = std::min(end, piece.first + *limit.frames - taken());
         if (limit.seconds) end = std::min(end, piece.first + frames_before_limit(piece));
-        if (!video()) {
+        if (!one_file()) {
             if (begins_chunk(piece)) flush(output);
             end = std::min(end, piece.first + room());
             add(part_of(piece, piece.first, end));
@@ -445,7 +424,8 @@ struct StoreCopier::Impl {
     }
 
     const VideoStream& stream_of(SourceVideo& source) const {
-        return extension() == ".avi" ? source.cutter.table().stream : source.file.stream();
+        const bool as_it_is = extension() == ".avi" || !format->info().video;
+        return as_it_is ? source.cutter.table().stream : source.file.stream();
     }
 
     bool can_follow(SourceVideo& next, const PacketTable& packets) {
@@ -463,7 +443,7 @@ struct StoreCopier::Impl {
         const PacketTable& recorded = found.cutter.table();
         auto table = std::make_shared<PacketTable>(recorded);
         try {
-            const PacketTable now = scan_packets(found.path, demuxer_of_extension(found.path)).table;
+            const PacketTable now = scan_media(found.path).table;
             if (!now.contiguous || now.packets.size() != recorded.packets.size()) return nullptr;
             for (size_t place = 0; place < now.packets.size(); ++place) {
                 if (now.packets[place].size != recorded.packets[place].size) return nullptr;
@@ -530,7 +510,7 @@ struct StoreCopier::Impl {
             write_chunk(parts, output);
         } catch (const Error& error) {
             // Some streams only tell when they are joined that they cannot be.
-            if (error.code() != ErrorCode::unsupported || !video() || parts.size() < 2) throw;
+            if (error.code() != ErrorCode::unsupported || !one_file() || parts.size() < 2) throw;
             for (Part& part : parts) {
                 std::vector<Part> alone;
                 alone.push_back(std::move(part));
@@ -546,63 +526,16 @@ struct StoreCopier::Impl {
         chunk.type = metadata.stored_type;
         chunk.recorded_type = metadata.recorded_type;
         chunk.write = [&](const fs::path& path) {
-            return video() ? write_video_chunk(parts, path, runs) : write_images(parts, path, runs);
+            return one_file() ? write_video_chunk(parts, path, runs) : write_images(parts, path, runs);
         };
-        chunk.extra_data = [&](const auto& add_record) {
-            for (const CopiedRun& run : runs) {
-                store(run.source).visit_extra_data(run.index, run.index + run.count, [&](const ExtraRecord& record) {
-                    add_record(run.position + record.frame_index - run.index, record.data.dump());
-                    return true;
-                });
-            }
-        };
-        chunk.events = [&](int64_t number) { return events_of(runs, number); };
+        chunk.extra_data = [&](const auto& add_record) { records.visit_extra_data(runs, add_record); };
+        chunk.events = [&](int64_t number) { return records.events_of(runs, number); };
         const int64_t before = output.frame_count();
         output.add_chunk(chunk);
         if (runs.empty()) return;
         ++result.chunks;
-        for (const CopiedRun& run : runs) note_copied(run, before);
-    }
-
-    void note_copied(const CopiedRun& run, int64_t chunk_begin) {
-        result.frames += run.count;
-        std::optional<CopiedFrames>& noted = copied[run.source];
-        const StoreReader& from = store(run.source);
-        if (!noted) noted = CopiedFrames{from.row(run.index).value(), {}, 0, chunk_begin + run.position};
-        noted->last = from.row(run.index + run.count - 1).value();
-        noted->frames += run.count;
-    }
-
-    bool is_synthetic(size_t source, int64_t chunk) {
-        load_events(source);
-        return synthetic[source].contains(chunk);
-    }
-
-    void load_events(size_t source) {
-        if (events[source]) return;
-        events[source] = sorted_events(store(source));
-        for (const EventRow& event : *events[source]) {
-            if (const auto chunk = synthetic_chunk_of(event)) synthetic[source].insert(*chunk);
-        }
-    }
-
-    std::vector<EventRow> events_of(const std::vector<CopiedRun>& runs, int64_t chunk) {
-        std::vector<EventRow> found;
-        int64_t guesses = 0;
-        int64_t end = 0;
-        for (const CopiedRun& run : runs) {
-            load_events(run.source);
-            for (EventRow& event :
-                 events_of_run(*events[run.source], store(run.source), {run.index, run.index + run.count})) {
-                if (synthetic_chunk_of(event)) continue;
-                *event.frame_index += run.position;
-                found.push_back(std::move(event));
-            }
-            end = run.position + run.count;
-            if (is_synthetic(run.source, store(run.source).row(run.index).value().chunk)) guesses += run.count;
-        }
-        if (guesses > 0) found.push_back(synthetic_event(chunk, guesses, end));
-        return found;
+        for (const CopiedRun& run : runs) result.frames += run.count;
+        records.note_copied(runs, before);
     }
 
     WrittenFrames write_video_chunk(const std::vector<Part>& parts, const fs::path& path,
@@ -631,16 +564,17 @@ struct StoreCopier::Impl {
             written.numbers.push_back(part.numbers[static_cast<size_t>(i)]);
             written.times.push_back(part.times[static_cast<size_t>(i)]);
         }
-        written.synthetic = written.synthetic || is_synthetic(part.source, part.chunk.chunk);
+        written.synthetic = written.synthetic || records.is_synthetic(part.source, part.chunk.chunk);
     }
 
     bool is_whole_file(const Part& part) const {
         if (!part.chunk.closed || part.first != 0 || part.count() != part.chunk.frame_count ||
-            part.count() != part.video->cutter.table().frame_count() || part.video->path.extension() != extension()) {
+            part.count() != part.video->cutter.table().frame_count() ||
+            !part.video->path.filename().string().ends_with(extension())) {
             return false;
         }
         const std::unique_ptr<File> file = file_system().open(part.video->path, OpenMode::read);
-        return container_complete(*file, demuxer_of_extension(part.video->path));
+        return media_complete(*file, container_of(part.video->path));
     }
 
     // ---- images
@@ -709,6 +643,7 @@ struct StoreCopier::Impl {
 
     std::vector<CopySource> sources;
     CopyOptions options;
+    CopiedRecords records;
     StoreMetadata metadata;
     const ChunkFormat* format = nullptr;
     StoreWriterOptions writer;
@@ -716,8 +651,6 @@ struct StoreCopier::Impl {
     Pieces pieces;
     std::shared_ptr<SourceVideo> current_video;
     int64_t unclean = 0;  ///< a frame where a cut is not free
-    std::vector<std::optional<std::vector<EventRow>>> events;
-    std::vector<std::set<int64_t>> synthetic;  ///< chunks whose numbers and times are guesses
 
     // Of one copy
     CopyLimit limit;
@@ -725,7 +658,6 @@ struct StoreCopier::Impl {
     int64_t chunk_room = 0;
     std::vector<Part> pending;
     CopyResult result;
-    std::vector<std::optional<CopiedFrames>> copied;
     int64_t done_before = 0;
 };
 

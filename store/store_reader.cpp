@@ -104,10 +104,15 @@ struct StoreReader::Opened {
           metadata(read_metadata(folder)),
           layout(folder, metadata.kind, metadata.extension),
           format(reading_format(metadata)),
-          encoding(metadata.encoding.empty() || !options.decode ? nullptr : find_encoding(metadata.encoding)) {
+          encoding(metadata.encoding.empty() || !options.decode ? nullptr : find_encoding(metadata.encoding)),
+          demosaic(options.demosaic) {
         warnings = metadata.warnings;
         image_type = metadata.stored_type;
-        if (encoding && !image_type.empty()) image_type = *decoded_type(*encoding, image_type);
+        if (encoding && !image_type.empty()) {
+            if (const auto reason = refuses_demosaic(*encoding, image_type, demosaic))
+                throw Error(ErrorCode::unsupported, {folder.string(), {}, {}}, *reason);
+            image_type = *decoded_type(*encoding, image_type);
+        }
         open_index();
         fill_info();
     }
@@ -412,6 +417,7 @@ struct StoreReader::Opened {
     StoreLayout layout;
     const ChunkFormat* format;
     const Encoding* encoding;
+    Demosaic demosaic;
     ImageType image_type;
     // Frames come from the store's own index, not from the sidecars.
     mutable std::atomic<bool> indexed = false;
@@ -492,7 +498,11 @@ struct StoreReader::Impl {
             last_index = row.index;
             Frame frame;
             frame.image = reader.read(row.position);
-            if (opened->encoding) frame.image = decode(*opened->encoding, frame.image);
+            if (opened->encoding) {
+                frame.image = decode(*opened->encoding, frame.image, opened->demosaic);
+            } else {
+                frame.owner = reader.owner();
+            }
             frame.index = row.index;
             frame.number = row.number;
             frame.time = row.time;
@@ -531,9 +541,8 @@ struct StoreReader::Impl {
     }
 
     static std::vector<ExtraRecord>::const_iterator first_of(const std::vector<ExtraRecord>& records, int64_t index) {
-        return std::lower_bound(records.begin(), records.end(), index, [](const ExtraRecord& record, int64_t frame) {
-            return record.frame_index < frame;
-        });
+        return std::lower_bound(records.begin(), records.end(), index,
+                                [](const ExtraRecord& record, int64_t frame) { return record.frame_index < frame; });
     }
 
     std::shared_ptr<Opened> opened;
@@ -599,13 +608,13 @@ int StoreReader::threads() const {
 }
 
 int64_t StoreReader::entry_of(int64_t index) {
-    if (impl_->opened->metadata.kind == ChunkKind::folder) return index;
+    if (!impl_->opened->format->info().video) return index;
     const FrameRow row = impl_->row(index);
     return row.index - row.position + impl_->chunk_reader(row).entry_position(row.position);
 }
 
 void StoreReader::will_read(std::span<const int64_t> indices) {
-    if (indices.empty() || impl_->opened->metadata.kind == ChunkKind::folder) return;
+    if (indices.empty() || !impl_->opened->format->info().video) return;
     const FrameRow first = impl_->row(indices.front());
     std::vector<int64_t> positions(indices.begin(), indices.end());
     for (int64_t& position : positions) position -= first.index - first.position;

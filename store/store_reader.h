@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/frame_source.h"
+#include "codecs/encoding.h"
 #include "store/frame_index.h"
 #include "store/metadata.h"
 #include "store/recording.h"
@@ -18,6 +19,7 @@ namespace reelstore {
 
 struct StoreReaderOptions {
     bool decode = true;  ///< false: raw images of a store with an encoding come back as they were stored
+    Demosaic demosaic = Demosaic::bilinear;  ///< of stores with a Bayer encoding; counts for no others
     int threads = 0;     ///< that decode at once, for batches and for next(); 0: one per core
     size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for steps back, in bytes of pixels
 };

@@ -67,7 +67,7 @@ std::string format_name(const StoreWriterOptions& options) {
 StoreMetadata new_metadata(const StoreWriterOptions& options, const ChunkFormat& format) {
     const ChunkFormatInfo& info = format.info();
     StoreMetadata metadata;
-    metadata.class_name = info.video ? "VideoImgStore" : "DirectoryImgStore";
+    metadata.class_name = store_class(info);
     metadata.format = info.name;
     metadata.extension = info.extension;
     metadata.kind = info.kind;
@@ -91,13 +91,6 @@ bool is_unborn_store(const std::filesystem::path& folder) {
     return std::all_of(names.begin(), names.end(), [](const std::string& name) {
         return name == ".lock" || name == ".reserve" || name == "metadata.yaml.tmp" || name.starts_with("index.sqlite");
     });
-}
-
-/// The chunk that a file or folder belongs to, also one that was put aside; -1 when its name does not begin with one.
-int64_t chunk_of_name(const std::string& name) {
-    const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
-    if (digits < 6 || digits > 15 || (digits < name.size() && name[digits] != '.')) return -1;
-    return std::stoll(name.substr(0, digits));
 }
 
 void remove_all_but_lock(const std::filesystem::path& folder) {
@@ -214,8 +207,9 @@ struct StoreWriter::Impl {
         index->use_write_ahead_log(true);
         index->set_closed(false);
         // Numbers of media that are put aside, now or earlier, are used up too.
-        for (const std::string& name : file_system().list(folder))
-            next_chunk = std::max(next_chunk, chunk_of_name(name) + 1);
+        for (const std::string& name : file_system().list(folder)) {
+            if (const auto split = split_chunk_file_name(name)) next_chunk = std::max(next_chunk, split->chunk + 1);
+        }
         if (const std::optional<ChunkRow> last = index->last_chunk())
             next_chunk = std::max(next_chunk, last->chunk + 1);
         const std::vector<FinishedChunk> completed = finish_open_chunks(*index, *layout, metadata);
@@ -355,6 +349,7 @@ struct StoreWriter::Impl {
         const ErrorPlace place{folder.string(), {}, frame_count};
         if (!pipeline || added_type.empty()) {
             check_type(type, place);
+            check_loss(place);
             const ImageType stored = stored_type(type);
             if (!metadata.stored_type.empty() && !(stored == metadata.stored_type)) {
                 throw Error(
@@ -373,7 +368,8 @@ struct StoreWriter::Impl {
         return encoding && format->info().decodes_at_write ? *decoded_type(*encoding, added) : added;
     }
 
-    void check_type(const ImageType& type, const ErrorPlace& place) const {
+    /// `encoded`: the frames come as they are in a file, so that no encoder has to hold them.
+    void check_type(const ImageType& type, const ErrorPlace& place, bool encoded = false) const {
         if (!plausible(type))
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("images of {} are larger than a store can hold", type.text()));
@@ -381,7 +377,16 @@ struct StoreWriter::Impl {
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("{} decodes {}, not {}", encoding->name, encoding->raw_type, type.text()));
         }
-        if (const auto reason = format->refuses(stored_type(type))) throw Error(ErrorCode::wrong_type, place, *reason);
+        if (encoded && format->info().video) return;
+        if (const auto reason = format->refuses_with(options.codec, stored_type(type)))
+            throw Error(ErrorCode::wrong_type, place, *reason);
+    }
+
+    void check_loss(const ErrorPlace& place) const {
+        const ChunkFormatInfo& info = format->info();
+        if (!encoding || info.lossless || info.decodes_at_write) return;
+        if (const auto reason = refuses_loss(*encoding))
+            throw Error(ErrorCode::wrong_type, place, fmt::format("{} is lossy: {}", info.name, *reason));
     }
 
     /// Writes what could not be known before the first frame: spec/durability.md, A new store.
@@ -539,7 +544,7 @@ struct StoreWriter::Impl {
                 ErrorCode::invalid_argument, place,
                 fmt::format("the file holds {} frames, but {} numbers are given", table.frame_count(), numbers.size()));
         }
-        if (!pipeline) check_type(type, place);
+        if (!pipeline) check_type(type, place, true);
         if (pipeline && !(type == metadata.recorded_type)) {
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("the video is {} but this store's files are {}", type.text(),
@@ -558,7 +563,7 @@ struct StoreWriter::Impl {
         check_usable();
         const ErrorPlace place{folder.string(), {}, frame_count};
         if (metadata.stored_type.empty()) {
-            check_type(chunk.type, place);
+            check_type(chunk.type, place, true);
         } else if (!(chunk.type == metadata.stored_type)) {
             throw Error(ErrorCode::wrong_type, place,
                         fmt::format("the frames are {} but this store holds {}", chunk.type.text(),

@@ -34,7 +34,6 @@ namespace {
 constexpr double kSecondsPerDay = 86400;
 /// Digits in the name of a chunk.
 constexpr size_t kLeastDigits = 6;
-constexpr size_t kMostDigits = 15;
 /// How long a writer may take over steps in which it has its index for itself.
 constexpr double kPatienceSeconds = 5;
 constexpr std::chrono::milliseconds kBetweenTries{20};
@@ -68,11 +67,8 @@ class ChunkFiles {
 public:
     ChunkFiles(const StoreLayout& layout, std::string extension) : layout_(layout), extension_(std::move(extension)) {
         for (const std::string& name : file_system().list(layout.folder())) {
-            const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
-            if (digits < kLeastDigits || digits > kMostDigits) continue;
-            const int64_t chunk = std::stoll(name.substr(0, digits));
-            if (StoreLayout::chunk_name(chunk) != name.substr(0, digits)) continue;
-            if (in_store_folder(name.substr(digits))) names_[chunk].push_back(name);
+            const std::optional<ChunkFileName> split = split_chunk_file_name(name);
+            if (split && in_store_folder(split->rest)) names_[split->chunk].push_back(name);
         }
     }
 

@@ -15,9 +15,8 @@
 #include "base/parallel_reader.h"
 #include "codecs/checksum.h"
 #include "codecs/image_chunk_format.h"
-#include "codecs/video/demuxer.h"
+#include "codecs/media_file.h"
 #include "codecs/video/packet_cutter.h"
-#include "codecs/video/remux.h"
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
 #include "store/finish_chunk.h"
@@ -309,7 +308,7 @@ private:
             const bool chunk_like =
                 layout_->kind() == ChunkKind::folder
                     ? path.parent_path() == folder_ && file_system().status(path).kind == FileKind::folder
-                    : path.extension() == metadata_.extension;
+                    : name.ends_with(metadata_.extension);
             if (chunk_like || path.parent_path() != folder_) stray.add(0, name);
         }
     }
@@ -331,13 +330,16 @@ private:
                  .message = "kept by a repair as it was before"});
         }
         if (stray.count > 0) {
+            // imgstore opens no packed arrays, so nothing is taken for a chunk there.
+            const bool misleads =
+                !chunk && (layout_->kind() == ChunkKind::folder || reading_format(metadata_)->info().video);
             add({.code = "stray",
-                 .severity = chunk ? Severity::note : Severity::warning,
+                 .severity = misleads ? Severity::warning : Severity::note,
                  .path = folder / stray.text,
                  .chunk = chunk,
                  .count = stray.count,
                  .message = "does not belong to the store",
-                 .remedy = chunk ? "" : "move it elsewhere: imgstore takes it for a chunk"});
+                 .remedy = misleads ? "move it elsewhere: imgstore takes it for a chunk" : ""});
         }
     }
 
@@ -510,14 +512,16 @@ private:
     }
 
     void check_container(int64_t chunk, const fs::path& media) {
-        if (demuxer_of_extension(media) != "mov") return;
-        if (container_complete(*file_system().open(media, OpenMode::read), "mov")) return;
+        const std::string container = container_of(media);
+        if (!needs_completion(container)) return;
+        if (media_complete(*file_system().open(media, OpenMode::read), container)) return;
         add({.code = "container_incomplete",
              .severity = Severity::warning,
              .path = media,
              .chunk = chunk,
              .count = 1,
-             .message = "has no end; other programs cannot open it",
+             .message = completes_in_place(container) ? "was not completed; other programs do not read it right"
+                                                      : "has no end; other programs cannot open it",
              .remedy = kRepair});
     }
 
@@ -732,7 +736,7 @@ private:
             const fs::path media = layout_->media(chunk.chunk);
             if (chunk.frame_count > 0 && is_media(media)) {
                 Run damaged = layout_->kind() == ChunkKind::folder ? hash_images(chunk, done, all, unchecked)
-                                                                   : hash_video(chunk, media, done, all, unchecked);
+                                                                   : hash_file(chunk, media, done, all, unchecked);
                 if (damaged.count > 0) {
                     add({.code = "bytes_changed",
                          .severity = Severity::error,
@@ -776,7 +780,7 @@ private:
         return damaged;
     }
 
-    Run hash_video(const ChunkRow& chunk, const fs::path& media, int64_t done, int64_t all, Run& unchecked) const {
+    Run hash_file(const ChunkRow& chunk, const fs::path& media, int64_t done, int64_t all, Run& unchecked) const {
         Run damaged;
         const std::shared_ptr<const PacketTable> table = index_->packet_table(chunk.chunk);
         if (!table) {

@@ -34,6 +34,8 @@ constexpr size_t kMostWaitingChunks = 3;
 constexpr double kLongestInterval = 1e6;
 /// Waiting threads look again after this long, in case an image was given back by somebody else.
 constexpr std::chrono::milliseconds kLookAgain{50};
+/// When no frame has come for this long, those that an encoder has taken are waited for, so that they get committed.
+constexpr std::chrono::milliseconds kDrainAfter{5};
 
 /// A chunk that is not complete yet. The writer is used by the encoding thread, then by the completing one; what stands
 /// below it is guarded by the pipeline's mutex.
@@ -192,7 +194,7 @@ struct WritePipeline::Impl {
 
     /// Whether the first record that waits can be committed without another frame being added.
     bool extra_data_moves() const {
-        if (!queue.empty() || encoding || completing || to_complete || fault) return true;
+        if (!queue.empty() || encoding || undrained || completing || to_complete || fault) return true;
         if (extra_data.empty()) return committing;
         int64_t stored = known_frames;
         if (!chunks.empty()) {
@@ -226,7 +228,7 @@ struct WritePipeline::Impl {
         drops.reset();
     }
 
-    bool idle() const { return queue.empty() && !encoding && !to_complete && !fault; }
+    bool idle() const { return queue.empty() && !encoding && !undrained && !to_complete && !fault; }
 
     void request_commit() {
         ++commits_requested;
@@ -236,7 +238,10 @@ struct WritePipeline::Impl {
     void commit() {
         std::unique_lock lock(mutex);
         for (;;) {
+            ++drains_wanted;
+            work.notify_one();
             settled.wait(lock, [&] { return failure || idle(); });
+            --drains_wanted;
             rethrow_failure();
             request_commit();
             const int64_t mine = commits_requested;
@@ -415,12 +420,26 @@ struct WritePipeline::Impl {
         std::unique_lock lock(mutex);
         for (;;) {
             const auto out_of_space = [&] { return reserve.released() && !space_handled; };
-            work.wait(lock, [&] {
+            const auto has_work = [&] {
                 return stopping || fault ||
                        (!dead && (out_of_space() || !queue.empty() || (finish_requested && current)));
-            });
+            };
+            if (undrained && !dead) {
+                work.wait_for(lock, kDrainAfter, [&] { return has_work() || drains_wanted > 0; });
+            } else {
+                work.wait(lock, has_work);
+            }
             if (stopping) return;
+            if (!has_work()) {
+                lock.unlock();
+                drain();
+                lock.lock();
+                undrained = false;
+                settled.notify_all();
+                continue;
+            }
             if (fault) {
+                undrained = false;
                 lock.unlock();
                 recover();
                 lock.lock();
@@ -444,8 +463,24 @@ struct WritePipeline::Impl {
             }
             lock.lock();
             encoding = false;
+            undrained = current && !fault && current->stored.size() < current->uncommitted.size();
             if (queue.empty() || failure) settled.notify_all();
         }
+    }
+
+    /// Frames that the encoder has taken and needs no others for reach the file.
+    void drain() {
+        const std::shared_ptr<Chunk> chunk = current;
+        if (!chunk || !chunk->writer) return;
+        const double begin = now_monotonic();
+        catching_faults(chunk->number, [&] {
+            chunk->writer->drain();
+            take_stored(*chunk);
+        });
+        const std::lock_guard lock(mutex);
+        statistics.encode_seconds += now_monotonic() - begin;
+        let_images_go();
+        if (options.commit_interval == 0.0) request_commit();
     }
 
     void encode(AddedFrame frame) {
@@ -857,6 +892,8 @@ struct WritePipeline::Impl {
     bool space_handled = false;
     bool stopping = false;
     bool encoding = false;
+    bool undrained = false;  // the encoder has taken frames that are not in the file
+    int drains_wanted = 0;   // callers that wait for the encoder
     bool completing = false;
     bool committing = false;
     bool finish_requested = false;

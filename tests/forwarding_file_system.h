@@ -18,6 +18,7 @@ public:
     void allocate(uint64_t size) override { real_->allocate(size); }
     void sync() override { real_->sync(); }
     void close() override { real_->close(); }
+    std::shared_ptr<const uint8_t> map(uint64_t size) override { return real_->map(size); }
 
 private:
     std::unique_ptr<File> real_;

@@ -10,11 +10,12 @@
 
 namespace reelstore {
 
-std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt) {
+std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt, bool raw,
+                                           std::optional<Demosaic> demosaic) {
     while (!is_store(name) && StoreLock::held(name)) {
         if (interrupt.wait(kFollowInterval)) return nullptr;
     }
-    std::unique_ptr<Recording> recording = open_recording(name);
+    std::unique_ptr<Recording> recording = open_recording(name, {}, raw, demosaic);
     auto* store = dynamic_cast<StoreReader*>(recording.get());
     if (!store) throw UsageError("--follow is for stores; \"" + name + "\" is none");
     recording.release();

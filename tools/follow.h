@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "store/store_reader.h"
@@ -20,7 +21,9 @@ enum class FollowState {
 
 /// Opens a store to follow it; waits where a writer has the folder and has not written a frame yet. Null when that was
 /// interrupted. Throws UsageError for what is no store, and Error(unsupported) for a store without an index.
-std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt);
+/// `raw` and `demosaic` as for open_recording().
+std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt, bool raw = false,
+                                           std::optional<Demosaic> demosaic = {});
 
 /// Takes over what is new.
 FollowState look_for_more(StoreReader& store);

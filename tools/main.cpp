@@ -56,7 +56,7 @@ int run_verb(Verb& verb, std::vector<std::string> arguments) {
 void print_overview() {
     fmt::print("reelstore {}: long experiment recordings, kept and read back frame by frame\n\n", REELSTORE_VERSION);
     fmt::print("usage: {} VERB ARGUMENTS...      {} help VERB says more about one\n\n", kProgram, kProgram);
-    for (const auto& verb : verbs()) fmt::print("  {:<10} {}\n", verb->name(), verb->summary());
+    for (const auto& verb : verbs()) fmt::print("  {:<13} {}\n", verb->name(), verb->summary());
     fmt::print(
         "\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 done but data was lost or damaged data skipped, 130 "
         "interrupted\n");

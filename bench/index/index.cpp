@@ -16,6 +16,7 @@
 #include "bench/index/report.h"
 #include "bench/machine.h"
 #include "bench/output.h"
+#include "bench/program.h"
 #include "bench/stopwatch.h"
 
 namespace reelstore::bench {
@@ -24,10 +25,7 @@ namespace {
 
 constexpr int64_t kChunkFrames = 10000;
 
-struct Options {
-    bool quick = false;
-    std::string out;
-    std::string only;
+struct Options : ProgramOptions {
     std::string keep;
     std::string folder = std::filesystem::temp_directory_path().string();
     std::vector<int64_t> frames;
@@ -89,7 +87,7 @@ Json measure_all(const Options& options, const std::filesystem::path& folder) {
     return report;
 }
 
-int run(const Options& options) {
+Findings run(const Options& options) {
     std::optional<TemporaryFolder> temporary;
     std::filesystem::path folder = options.keep;
     if (options.keep.empty()) {
@@ -98,17 +96,7 @@ int run(const Options& options) {
     }
     std::filesystem::create_directories(folder);
     const Json report = measure_all(options, folder);
-    const std::string text = markdown_report(report);
-    fmt::print("{}", text);
-    if (!options.out.empty()) {
-        const std::filesystem::path out = options.out;
-        std::filesystem::create_directories(out);
-        write_text(out / "index.md", text);
-        write_text(out / "index.json", report.dump(2) + "\n");
-    }
-    const std::vector<std::string> wrong = wrong_results(report);
-    for (const std::string& line : wrong) fmt::print(stderr, "{}\n", line);
-    return wrong.empty() ? 0 : 1;
+    return {markdown_report(report), report.dump(2) + "\n", wrong_results(report)};
 }
 
 }  // namespace
@@ -117,24 +105,20 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
     reelstore::bench::Options options;
-    CLI::App app("Measures the index of stores of many frames (made without pictures), beside imgstore's scheme.");
-    app.add_flag("--quick", options.quick, "few frames: checks answers and counters, measures nothing");
-    app.add_option("--out", options.out, "folder for index.md and index.json");
-    app.add_option("--only", options.only,
-                   "only the parts whose name contains this: stores, peer, sidecars, schema, courses");
-    app.add_option("--frames", options.frames, "sizes that are compared with the small store, instead of 10000000")
-        ->delimiter(',')
-        ->check(CLI::PositiveNumber);
-    app.add_option("--chunks", options.chunks, "how many chunks each size has, instead of one per 10,000 frames")
-        ->delimiter(',')
-        ->check(CLI::PositiveNumber);
-    app.add_option("--keep", options.keep, "makes the stores in this folder, or takes those that are there");
-    app.add_option("--folder", options.folder, "on the disk to be measured")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
-    try {
-        return reelstore::bench::run(options);
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "index: {}\n", error.what());
-        return 1;
-    }
+    const auto add_options = [&](CLI::App& app) {
+        app.add_option("--frames", options.frames, "sizes that are compared with the small store, instead of 10000000")
+            ->delimiter(',')
+            ->check(CLI::PositiveNumber);
+        app.add_option("--chunks", options.chunks, "how many chunks each size has, instead of one per 10,000 frames")
+            ->delimiter(',')
+            ->check(CLI::PositiveNumber);
+        app.add_option("--keep", options.keep, "makes the stores in this folder, or takes those that are there");
+        app.add_option("--folder", options.folder, "on the disk to be measured")->capture_default_str();
+    };
+    return reelstore::bench::run_program(
+        {.name = "index",
+         .about = "Measures the index of stores of many frames (made without pictures), beside imgstore's scheme.",
+         .quick = "few frames: checks answers and counters, measures nothing",
+         .only = "only the parts whose name contains this: stores, peer, sidecars, schema, courses"},
+        options, add_options, [&] { return reelstore::bench::run(options); }, argc, argv);
 }

@@ -1,4 +1,4 @@
-#include "bench/video_access/command.h"
+#include "bench/command.h"
 #include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {

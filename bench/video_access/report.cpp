@@ -8,7 +8,7 @@
 
 #include "base/median.h"
 #include "bench/machine.h"
-#include "bench/video_access/command.h"
+#include "bench/command.h"
 #include "codecs/video/libav.h"
 
 namespace reelstore::bench {

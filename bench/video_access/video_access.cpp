@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "bench/footage.h"
 #include "bench/output.h"
+#include "bench/program.h"
 #include "bench/stopwatch.h"
 #include "bench/video_access/clip.h"
 #include "bench/video_access/contender.h"
@@ -20,11 +21,8 @@ namespace reelstore::bench {
 
 namespace {
 
-struct Options {
-    bool quick = false;
+struct Options : ProgramOptions {
     int repetitions = 0;
-    std::string out;
-    std::string only;
     std::string video = kSampleVideo;
 };
 
@@ -84,22 +82,15 @@ int64_t wrong_frames_of_reelstore(const std::vector<WorkloadResult>& results) {
     return wrong;
 }
 
-int run(const Options& options) {
+Findings run(const Options& options) {
     const Scale scale = {.quick = options.quick,
                          .repetitions = options.repetitions > 0 ? options.repetitions : (options.quick ? 2 : 5)};
     const Circumstances circumstances = find_circumstances(scale);
     const std::vector<WorkloadResult> results = measure_all(options, scale);
-    const std::string report = markdown_report(results, circumstances);
-    fmt::print("{}", report);
-    if (!options.out.empty()) {
-        std::filesystem::create_directories(options.out);
-        write_text(std::filesystem::path(options.out) / "video_access.md", report);
-        write_text(std::filesystem::path(options.out) / "video_access.json",
-                   json_report(results, circumstances).dump(2) + "\n");
-    }
+    Findings findings = {markdown_report(results, circumstances), json_report(results, circumstances).dump(2) + "\n"};
     const int64_t wrong = wrong_frames_of_reelstore(results);
-    if (wrong > 0) fmt::print(stderr, "reelstore gave {} wrong frames\n", wrong);
-    return wrong > 0 ? 1 : 0;
+    if (wrong > 0) findings.wrong.push_back(fmt::format("reelstore gave {} wrong frames", wrong));
+    return findings;
 }
 
 }  // namespace
@@ -108,17 +99,14 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
     reelstore::bench::Options options;
-    CLI::App app("Measures access to video: reelstore, OpenCV, FFMS2, PyAV, ffmpeg and the limit, in turn.");
-    app.add_flag("--quick", options.quick, "small and short: checks the pixels, measures nothing");
-    app.add_option("--out", options.out, "folder for video_access.md and video_access.json");
-    app.add_option("--only", options.only, "only workloads whose name contains this");
-    app.add_option("--repetitions", options.repetitions, "instead of 5, or 2 with --quick");
-    app.add_option("--video", options.video, "the real footage")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
-    try {
-        return reelstore::bench::run(options);
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "video_access: {}\n", error.what());
-        return 1;
-    }
+    const auto add_options = [&](CLI::App& app) {
+        app.add_option("--repetitions", options.repetitions, "instead of 5, or 2 with --quick");
+        app.add_option("--video", options.video, "the real footage")->capture_default_str();
+    };
+    return reelstore::bench::run_program(
+        {.name = "video_access",
+         .about = "Measures access to video: reelstore, OpenCV, FFMS2, PyAV, ffmpeg and the limit, in turn.",
+         .quick = "small and short: checks the pixels, measures nothing",
+         .only = "only workloads whose name contains this"},
+        options, add_options, [&] { return reelstore::bench::run(options); }, argc, argv);
 }

@@ -4,8 +4,13 @@
 namespace reelstore {
 
 void add_chunk_formats_mjpeg_avi(ChunkFormatTable& table) {
-    table.push_back(
-        std::make_unique<VideoChunkFormat>("mjpeg/avi", std::vector<std::string>{"mjpeg"}, ".avi", "mjpeg", "avi"));
+    table.push_back(std::make_unique<VideoChunkFormat>(
+        VideoFormatSpec{.name = "mjpeg/avi",
+                        .aliases = {"mjpeg"},
+                        .extension = ".avi",
+                        .muxer = "avi",
+                        .encoders = {"mjpeg"},
+                        .types = "uint8 gray and BGR; odd sizes are padded to even ones"}));
 }
 
 }  // namespace reelstore

@@ -17,12 +17,14 @@ namespace {
 
 cv::Mat read_image(const fs::path& path, bool gray) {
     const std::vector<uint8_t> bytes = read_file(path, kLargestImageFile);
-    const auto header = read_image_header(bytes);
+    const ImageFolderFormat* format = recognised_image_format(bytes);
+    const auto header = format ? std::nullopt : read_image_header(bytes);
     if (header && header->more_images) {
         throw Error(ErrorCode::unsupported,
                     "the TIFF file holds several images; only files of one are read as an image");
     }
-    const cv::Mat image = decode_image(bytes, path.string());
+    const cv::Mat image =
+        format ? format->kind().decode(bytes, path.string(), std::nullopt) : decode_image(bytes, path.string());
     return gray ? gray_image(image) : image;
 }
 
@@ -121,7 +123,7 @@ public:
     const FileFormatInfo& info() const override { return info_; }
 
     bool recognises(const fs::path&, std::span<const uint8_t> head) const override {
-        return !sniff_image_format(head).empty();
+        return !sniff_image_format(head).empty() || recognised_image_format(head);
     }
 
     bool writes_to(const fs::path& path) const override {

@@ -53,11 +53,10 @@ StackShape divide(const std::vector<int64_t>& shape) {
 }
 
 ImageType image_type(const NpyHeader& header, const std::vector<int64_t>& image_shape) {
-    const auto depth = header.cv_depth();
-    if (!depth) throw Error(ErrorCode::unsupported, fmt::format("elements of type {} are no pixels", header.descr));
+    const int depth = header.pixel_depth();
     const int64_t channels = image_shape.size() == 3 ? image_shape[2] : 1;
     const bool fits_int = std::max(image_shape[0], image_shape[1]) <= kMaxImageSide && channels <= CV_CN_MAX;
-    const ImageType type{int(image_shape[0]), int(image_shape[1]), int(channels), *depth};
+    const ImageType type{int(image_shape[0]), int(image_shape[1]), int(channels), depth};
     if (!fits_int || !plausible(type)) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("frames of shape ({}) are no plausible images", fmt::join(image_shape, ", ")));

@@ -229,7 +229,7 @@ public:
             throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}}, "is closed; no frame can be added");
         const ImageType type = ImageType::of(frame.image);
         if (type_.empty()) {
-            if (const auto refused = refuses_pixels(type))
+            if (const auto refused = refuses_images(settings_, type))
                 throw Error(ErrorCode::wrong_type, {path_.string(), {}, {}}, *refused);
             type_ = type;
         }
@@ -299,7 +299,7 @@ public:
         info_.writes = true;
         info_.types =
             "read: uint8 gray and BGR, uint16 where the video has more bits; written: .mp4 .mkv .mov (H.264) .avi "
-            "(MJPEG), uint8 gray or BGR";
+            "(MJPEG), uint8 gray or BGR, H.264 also uint16 gray of 10 bits";
         info_.options = encoder_option_list({"libx264", "mjpeg"});
     }
 

@@ -10,6 +10,15 @@ namespace encoder_defaults {
 inline constexpr char kPreset[] = "superfast";
 inline constexpr char kTune[] = "fastdecode";
 inline constexpr double kCrf = 20;
+inline constexpr char kHevcPreset[] = "superfast";
+inline constexpr char kHevcTune[] = "fastdecode";
+inline constexpr double kHevcCrf = 20;
+inline constexpr char kAv1Preset[] = "superfast";
+inline constexpr double kAv1Crf = 24;
+inline constexpr char kFfv1Preset[] = "superfast";
+inline constexpr char kHardwarePreset[] = "medium";
+inline constexpr double kHardwareCrf = 23;
+inline constexpr int kHardwareQp = 23;
 inline constexpr int kGop = 15;
 inline constexpr int kBFrames = 0;
 inline constexpr int kThreads = 0;  ///< as many as there are processors

@@ -265,7 +265,7 @@ std::vector<uint8_t> length_prefixed(Bytes annex_b) {
     return out;
 }
 
-std::vector<uint8_t> make_avc_configuration(Bytes annex_b, int chroma_format) {
+std::vector<uint8_t> make_avc_configuration(Bytes annex_b, int chroma_format, int bits) {
     std::vector<Bytes> sequence_sets;
     std::vector<Bytes> picture_sets;
     for (const Bytes unit : split_annex_b(annex_b)) {
@@ -290,7 +290,8 @@ std::vector<uint8_t> make_avc_configuration(Bytes annex_b, int chroma_format) {
     const int profile = first[1];
     if (profile == 100 || profile == 110 || profile == 122 || profile == 244) {
         out.push_back(static_cast<uint8_t>(0xfc | chroma_format));
-        out.insert(out.end(), {0xf8, 0xf8, 0});  // 8 bits of luma and chroma, no sequence set extensions
+        const auto depth = static_cast<uint8_t>(0xf8 | (bits - 8));
+        out.insert(out.end(), {depth, depth, 0});  // of luma and chroma; no sequence set extensions
     }
     return out;
 }

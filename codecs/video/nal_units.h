@@ -46,9 +46,9 @@ bool starts_with_start_code(std::span<const uint8_t> bytes);
 std::vector<std::span<const uint8_t>> split_annex_b(std::span<const uint8_t> stream);
 /// The same units, each behind its size in four bytes, as ISO/IEC 14496-15 stores a sample.
 std::vector<uint8_t> length_prefixed(std::span<const uint8_t> annex_b);
-/// The AVCDecoderConfigurationRecord ("avcC", ISO/IEC 14496-15) of H.264 parameter sets in Annex B form, for 8-bit
-/// video with the given chroma_format_idc (0 gray, 1 4:2:0, 2 4:2:2, 3 4:4:4). Throws Error(internal) when a set is
-/// missing.
-std::vector<uint8_t> make_avc_configuration(std::span<const uint8_t> annex_b, int chroma_format);
+/// The AVCDecoderConfigurationRecord ("avcC", ISO/IEC 14496-15) of H.264 parameter sets in Annex B form, for video with
+/// the given chroma_format_idc (0 gray, 1 4:2:0, 2 4:2:2, 3 4:4:4) and bits a sample. Throws Error(internal) when a set
+/// is missing.
+std::vector<uint8_t> make_avc_configuration(std::span<const uint8_t> annex_b, int chroma_format, int bits);
 
 }  // namespace reelstore

@@ -5,6 +5,8 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
 
 #include <opencv2/imgproc.hpp>
@@ -207,6 +209,46 @@ UniqueFrame copy_if_untidy(const AVFrame& frame) {
     return copy;
 }
 
+const AVPixFmtDescriptor& described_format(AVPixelFormat format) {
+    const AVPixFmtDescriptor* descriptor = av_pix_fmt_desc_get(format);
+    if (!descriptor) throw Error(ErrorCode::unsupported, "this FFmpeg lacks a pixel format");
+    return *descriptor;
+}
+
+bool is_rgb(const AVPixFmtDescriptor& format) {
+    return (format.flags & AV_PIX_FMT_FLAG_RGB) != 0;
+}
+
+/// Values of limited range for all those of full range.
+std::vector<uint16_t> limited_luma(int bits) {
+    const YuvFormula formula = yuv_formula({.full_range = false}, bits);
+    std::vector<uint16_t> values(size_t{1} << bits);
+    for (size_t value = 0; value < values.size(); ++value) {
+        values[value] = static_cast<uint16_t>(std::lround(static_cast<double>(value) / formula.luma + formula.black));
+    }
+    return values;
+}
+
+/// Pixels of 8 bits that are blue, green and red already, whatever their order; empty for other formats. Nothing is
+/// rounded.
+std::optional<cv::Mat> plain_bgr(const AVFrame& frame, const AVPixFmtDescriptor& format, const ImageType& type) {
+    const uint64_t others = AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL |
+                            AV_PIX_FMT_FLAG_BAYER | AV_PIX_FMT_FLAG_FLOAT;
+    if (!is_rgb(format) || (format.flags & others) != 0 || format.nb_components < 3) return std::nullopt;
+    const cv::Size size(type.width, type.height);
+    cv::Mat image(size, CV_8UC3);
+    for (int component = 0; component < 3; ++component) {
+        const AVComponentDescriptor& sample = format.comp[component];
+        if (sample.depth != 8 || sample.shift != 0 || sample.step > 4 || frame.linesize[sample.plane] < 0)
+            return std::nullopt;
+        const cv::Mat plane(size, CV_8UC(sample.step), frame.data[sample.plane],
+                            static_cast<size_t>(frame.linesize[sample.plane]));
+        const std::array<int, 2> from_to = {sample.offset, 2 - component};
+        cv::mixChannels(&plane, 1, &image, 1, from_to.data(), 1);
+    }
+    return image;
+}
+
 }  // namespace
 
 bool is_full_range(const AVFrame& frame) {
@@ -242,7 +284,7 @@ bool is_gray_format(const std::string& pixel_format) {
 
 std::optional<std::string> refuses_pixels(const ImageType& type) {
     if (type.depth == CV_8U && (type.channels == 1 || type.channels == 3)) return std::nullopt;
-    return "video holds 8-bit gray and BGR images, not " + type.text() + "; keep them as npy, tif or png";
+    return "video gives 8-bit gray and BGR images, not " + type.text() + "; keep them as npy, tif or png";
 }
 
 bool is_deep_format(const std::string& pixel_format) {
@@ -274,7 +316,8 @@ cv::Mat FrameToImage::convert(const AVFrame& frame, const ImageType& type) {
         image.create(type.height, type.width, CV_8UC3);
         yuv_to_bgr(*yuv, encoding_of(frame), image);
     } else {
-        image = scaled(frame, AV_PIX_FMT_BGR24, type);
+        const auto plain = plain_bgr(frame, *format, type);
+        image = plain ? *plain : scaled(frame, AV_PIX_FMT_BGR24, type);
         if (type.gray()) cv::cvtColor(image, image, cv::COLOR_BGR2GRAY);
     }
     return image;
@@ -330,23 +373,46 @@ cv::Mat FrameToImage::scaled(const AVFrame& frame, AVPixelFormat to, const Image
     return image.isContinuous() ? image : image.clone();
 }
 
-ImageToFrame::ImageToFrame(const ImageType& type, AVPixelFormat format)
-    : type_(type), format_(format), width_(round_up(type.width, 2)), height_(round_up(type.height, 2)) {
-    if (const auto refused = refuses_pixels(type)) throw Error(ErrorCode::wrong_type, *refused);
-    if (type.gray()) return;
-    // JPEG has chroma in the middle of its luma samples, H.264 above the left ones.
-    const bool jpeg = plain_format(format) != format;
-    scaler_ = make_scaler(width_, height_, AV_PIX_FMT_BGR24, true, plain_format(format), true, SWS_CS_ITU601,
-                          jpeg ? Siting{ChromaSiting::centre, ChromaSiting::centre} : Siting{});
+ImageToFrame::ImageToFrame(const ImageType& type, const FrameLayout& layout)
+    : type_(type),
+      layout_(layout),
+      descriptor_(described_format(layout.format)),
+      width_(layout.even ? round_up(type.width, 2) : type.width),
+      height_(layout.even ? round_up(type.height, 2) : type.height) {
+    const bool deep = type.depth == CV_16U && is_deep(descriptor_);
+    const bool shallow = type.depth == CV_8U && descriptor_.comp[0].depth == 8;
+    const bool fits = type.gray() ? !is_rgb(descriptor_) : type.channels == 3 && (shallow || is_rgb(descriptor_));
+    if ((!deep && !shallow) || !fits) {
+        throw Error(ErrorCode::wrong_type,
+                    "images of " + type.text() + " cannot become " + descriptor_.name + " frames");
+    }
+    if (type.gray()) {
+        if (!layout.full_range) luma_ = limited_luma(descriptor_.comp[0].depth);
+        return;
+    }
+    if (is_rgb(descriptor_)) return;
+    // JPEG has chroma in the middle of its luma samples, the others above the left ones.
+    const bool jpeg = plain_format(layout.format) != layout.format;
+    scaler_ = make_scaler(width_, height_, AV_PIX_FMT_BGR24, true, plain_format(layout.format), layout.full_range,
+                          SWS_CS_ITU601, jpeg ? Siting{ChromaSiting::centre, ChromaSiting::centre} : Siting{});
     padded_.create(height_, round_up(width_, kVectorPixels), CV_8UC3);
     padded_.setTo(0);
 }
 
+AVColorSpace ImageToFrame::color_space() const {
+    return is_rgb(descriptor_) ? AVCOL_SPC_RGB : AVCOL_SPC_SMPTE170M;
+}
+
 UniqueFrame ImageToFrame::convert(const cv::Mat& image) {
-    UniqueFrame frame = new_frame(width_, height_, format_);
-    frame->color_range = AVCOL_RANGE_JPEG;
-    frame->colorspace = AVCOL_SPC_SMPTE170M;
-    if (type_.gray()) {
+    if (type_.depth == CV_16U) check_values(image);
+    UniqueFrame frame = new_frame(width_, height_, layout_.format);
+    frame->color_range = layout_.full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+    frame->colorspace = color_space();
+    if (is_rgb(descriptor_)) {
+        copy_rgb(image, *frame);
+    } else if (type_.depth == CV_16U) {
+        copy_deep_luma(image, *frame);
+    } else if (type_.gray()) {
         copy_luma(image, *frame);
     } else {
         convert_colour(image, *frame);
@@ -354,18 +420,73 @@ UniqueFrame ImageToFrame::convert(const cv::Mat& image) {
     return frame;
 }
 
+void ImageToFrame::check_values(const cv::Mat& image) const {
+    const int bits = descriptor_.comp[0].depth;
+    if (bits == 16) return;
+    double most = 0;
+    cv::minMaxLoc(image.reshape(1), nullptr, &most);
+    if (most < 1 << bits) return;
+    throw Error(ErrorCode::wrong_type, "has a pixel of " + std::to_string(static_cast<int>(most)) +
+                                           ", which does not fit in " + std::to_string(bits) +
+                                           " bits (option bits); ffv1/mkv with bits=16, npy, tif or png hold it");
+}
+
 void ImageToFrame::copy_luma(const cv::Mat& image, AVFrame& frame) const {
     for (int y = 0; y < height_; ++y) {
         const uint8_t* from = image.ptr<uint8_t>(std::min(y, type_.height - 1));
         uint8_t* to = frame.data[0] + static_cast<ptrdiff_t>(y) * frame.linesize[0];
-        std::memcpy(to, from, static_cast<size_t>(type_.width));
-        if (width_ > type_.width) to[type_.width] = from[type_.width - 1];
+        if (luma_.empty()) {
+            std::memcpy(to, from, static_cast<size_t>(type_.width));
+        } else {
+            std::transform(from, from + type_.width, to,
+                           [this](uint8_t value) { return static_cast<uint8_t>(luma_[value]); });
+        }
+        if (width_ > type_.width) to[type_.width] = to[type_.width - 1];
     }
-    const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(format_);
-    const int chroma_height = AV_CEIL_RSHIFT(height_, format->log2_chroma_h);
+    const int chroma_height = AV_CEIL_RSHIFT(height_, descriptor_.log2_chroma_h);
     for (int plane = 1; plane < 3 && frame.data[plane]; ++plane) {
         std::memset(frame.data[plane], 128,
                     static_cast<size_t>(frame.linesize[plane]) * static_cast<size_t>(chroma_height));
+    }
+}
+
+void ImageToFrame::copy_deep_luma(const cv::Mat& image, AVFrame& frame) const {
+    const int shift = descriptor_.comp[0].shift;
+    const auto row_of = [&](int plane, int y) {
+        return reinterpret_cast<uint16_t*>(frame.data[plane] + static_cast<ptrdiff_t>(y) * frame.linesize[plane]);
+    };
+    for (int y = 0; y < height_; ++y) {
+        const uint16_t* from = image.ptr<uint16_t>(std::min(y, type_.height - 1));
+        uint16_t* to = row_of(0, y);
+        std::transform(from, from + type_.width, to, [&](uint16_t value) {
+            return static_cast<uint16_t>((luma_.empty() ? value : luma_[value]) << shift);
+        });
+        if (width_ > type_.width) to[type_.width] = to[type_.width - 1];
+    }
+    const auto middle = static_cast<uint16_t>(1 << (descriptor_.comp[0].depth - 1 + shift));
+    const int chroma_height = AV_CEIL_RSHIFT(height_, descriptor_.log2_chroma_h);
+    for (int plane = 1; plane < 3 && frame.data[plane]; ++plane) {
+        for (int y = 0; y < chroma_height; ++y) std::fill_n(row_of(plane, y), frame.linesize[plane] / 2, middle);
+    }
+}
+
+void ImageToFrame::copy_rgb(const cv::Mat& image, AVFrame& frame) const {
+    const cv::Size size(width_, height_);
+    if (descriptor_.flags & AV_PIX_FMT_FLAG_PLANAR) {
+        for (int channel = 0; channel < 3; ++channel) {
+            const int plane = descriptor_.comp[2 - channel].plane;
+            cv::Mat samples(size, CV_MAKETYPE(type_.depth, 1), frame.data[plane],
+                            static_cast<size_t>(frame.linesize[plane]));
+            cv::extractChannel(image, samples, channel);
+        }
+        return;
+    }
+    const int step = descriptor_.comp[0].step;
+    cv::Mat pixels(size, CV_8UC(step), frame.data[0], static_cast<size_t>(frame.linesize[0]));
+    if (step == 3) {
+        image.copyTo(pixels);
+    } else {
+        cv::cvtColor(image, pixels, cv::COLOR_BGR2BGRA);
     }
 }
 

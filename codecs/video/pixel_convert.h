@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <opencv2/core/mat.hpp>
 
@@ -23,7 +25,7 @@ bool is_gray_format(const std::string& pixel_format);
 /// Whether all samples have 9 to 16 bits and are whole numbers; false for unknown names.
 bool is_deep_format(const std::string& pixel_format);
 
-/// Why images of this type cannot be encoded as video; empty when they can.
+/// Why decoded frames cannot be given as 8-bit images of this type; empty when they can.
 std::optional<std::string> refuses_pixels(const ImageType& type);
 
 /// Decoded frames to images. Keeps FFmpeg's scaler between frames of the same kind; used by one thread at a time.
@@ -62,28 +64,46 @@ private:
     Kind kind_;
 };
 
-/// Images to frames for an encoder: full range, BT.601, sizes padded to even by repeating the last row and column. Used
-/// by one thread at a time.
+/// How frames are handed to an encoder.
+struct FrameLayout {
+    /// Gray, planar YUV, NV12 or P010 for gray images and 8-bit BGR; BGR0, BGR24 or planar RGB for BGR.
+    AVPixelFormat format = AV_PIX_FMT_NONE;
+    bool full_range = true;  ///< luma and chroma use all values; has no meaning for RGB
+    bool even = true;        ///< sizes are padded to even ones by repeating the last row and column
+};
+
+/// Images to frames for an encoder, BT.601. Used by one thread at a time.
 class ImageToFrame {
 public:
-    /// `type` is 8-bit gray or BGR; `format` an 8-bit planar YUV or gray format. Gray images become the luma plane
-    /// exactly.
-    ImageToFrame(const ImageType& type, AVPixelFormat format);
+    /// `type` is gray or BGR, of 8 bits or, for formats with 9 to 16 bits a sample, of 16. Throws Error(wrong_type)
+    /// for images that the format cannot be made of.
+    ImageToFrame(const ImageType& type, const FrameLayout& layout);
 
-    /// A frame of its own memory. `image` has the type given to the constructor.
+    /// A frame of its own memory. `image` has the type given to the constructor. Gray images become the luma plane
+    /// exactly (rounded where the range is limited), and images keep every bit in RGB formats. Throws Error(wrong_type)
+    /// for 16-bit values that do not fit in the format's bits.
     UniqueFrame convert(const cv::Mat& image);
 
+    AVPixelFormat format() const { return layout_.format; }
+    bool full_range() const { return layout_.full_range; }
+    /// RGB or BT.601.
+    AVColorSpace color_space() const;
     int width() const { return width_; }
     int height() const { return height_; }
 
 private:
+    void check_values(const cv::Mat& image) const;
     void copy_luma(const cv::Mat& image, AVFrame& frame) const;
+    void copy_deep_luma(const cv::Mat& image, AVFrame& frame) const;
+    void copy_rgb(const cv::Mat& image, AVFrame& frame) const;
     void convert_colour(const cv::Mat& image, AVFrame& frame);
 
     ImageType type_;
-    AVPixelFormat format_;
-    int width_;   ///< even
-    int height_;  ///< even
+    FrameLayout layout_;
+    const AVPixFmtDescriptor& descriptor_;
+    int width_;
+    int height_;
+    std::vector<uint16_t> luma_;  ///< values of limited range by those of the image; empty: they are the same
     UniqueScaler scaler_;
     cv::Mat padded_;
 };

@@ -238,7 +238,7 @@ const char* first_difference(const VideoStream& a, const VideoStream& b) {
     if (a.palette != b.palette) return "palette";
     if (a.rotation != b.rotation || a.mirrored != b.mirrored) return "orientation";
     // The bitstream of these says all by itself, whatever containers make of it.
-    static constexpr std::array<std::string_view, 5> kSelfContained = {"h264", "hevc", "av1", "vp8", "vp9"};
+    static constexpr std::array<std::string_view, 6> kSelfContained = {"h264", "hevc", "av1", "vp8", "vp9", "ffv1"};
     if (std::find(kSelfContained.begin(), kSelfContained.end(), a.codec) == kSelfContained.end()) {
         if (a.codec_tag != b.codec_tag) return "codec tag";
         if (a.bits_per_sample != b.bits_per_sample) return "number of bits of a pixel";

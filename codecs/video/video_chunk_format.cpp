@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
-#include "codecs/video/encoder.h"
+#include "codecs/video/encoder_availability.h"
 #include "codecs/video/packet_scan.h"
 #include "codecs/video/pixel_convert.h"
 #include "codecs/video/video_writer.h"
@@ -227,38 +227,48 @@ std::function<std::shared_ptr<const PacketTable>(std::optional<int64_t>)> known_
     return [table = std::move(table)](std::optional<int64_t>) { return table; };
 }
 
-VideoChunkFormat::VideoChunkFormat(std::string name, std::vector<std::string> aliases, std::string extension,
-                                   std::string encoder, std::string muxer)
-    : encoders_({std::move(encoder)}), muxer_(std::move(muxer)) {
-    info_.name = std::move(name);
-    info_.aliases = std::move(aliases);
+VideoChunkFormat::VideoChunkFormat(VideoFormatSpec spec) : spec_(std::move(spec)) {
+    info_.name = spec_.name;
+    info_.aliases = spec_.aliases;
     info_.kind = ChunkKind::file;
-    info_.extension = std::move(extension);
+    info_.extension = spec_.extension;
     info_.video = true;
-    info_.types = "uint8 gray and BGR; odd sizes are padded to even ones";
-    info_.unavailable = encoder_unavailable(encoders_.front());
-    info_.options = encoder_option_list(encoders_);
+    info_.lossless = spec_.lossless;
+    info_.types = spec_.types;
+    info_.unavailable = encoder_unavailable(spec_.encoders.front());
+    info_.options = encoder_option_list(spec_.encoders, spec_.lossless);
+}
+
+EncoderSettings VideoChunkFormat::parse(const CodecOptions& codec) const {
+    return parse_encoder_options(codec, spec_.encoders, spec_.lossless);
 }
 
 std::optional<std::string> VideoChunkFormat::refuses(const ImageType& type) const {
-    return refuses_pixels(type);
+    return refuses_with({}, type);
+}
+
+std::optional<std::string> VideoChunkFormat::refuses_with(const CodecOptions& codec, const ImageType& type) const {
+    return refuses_images(parse(codec), type);
 }
 
 ImageType VideoChunkFormat::recorded_type(const ImageType& type) const {
     ImageType recorded = type;
+    if (spec_.lossless) return recorded;
     recorded.height += recorded.height % 2;
     recorded.width += recorded.width % 2;
     return recorded;
 }
 
 void VideoChunkFormat::check_options(const CodecOptions& options) const {
-    parse_encoder_options(options, encoders_);
+    const EncoderSettings settings = parse(options);
+    if (const std::string reason = encoder_unavailable(settings.encoder); !reason.empty())
+        throw Error(ErrorCode::unsupported, "the encoder " + settings.encoder + " cannot be used: " + reason);
 }
 
 std::unique_ptr<ChunkWriter> VideoChunkFormat::create(const std::filesystem::path& path, const ImageType& type,
                                                       const CodecOptions& codec,
                                                       const ChunkWriteOptions& options) const {
-    return std::make_unique<VideoWriter>(path, muxer_, type, parse_encoder_options(codec, encoders_), options);
+    return std::make_unique<VideoWriter>(path, spec_.muxer, type, parse(codec), options);
 }
 
 std::unique_ptr<ChunkReader> VideoChunkFormat::open(const std::filesystem::path& path, const ImageType& type,

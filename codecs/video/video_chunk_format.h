@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "codecs/chunk_format.h"
+#include "codecs/video/encoder_options.h"
 
 namespace reelstore {
 
@@ -22,15 +23,25 @@ std::unique_ptr<ChunkReader> open_video_chunk(const std::filesystem::path& path,
 std::function<std::shared_ptr<const PacketTable>(std::optional<int64_t>)> known_packets(
     std::shared_ptr<const PacketTable> table);
 
-/// A chunk format that is one encoder in one container.
+/// What makes a chunk format of video: a codec in a container.
+struct VideoFormatSpec {
+    std::string name;
+    std::vector<std::string> aliases = {};
+    std::string extension;              ///< with the dot
+    std::string muxer;                  ///< FFmpeg's name of the container
+    std::vector<std::string> encoders;  ///< values of option `encoder`, the default one first
+    bool lossless = false;              ///< images come back bit for bit, whatever the options, in their own size
+    std::string types;                  ///< what it can hold, in words
+};
+
+/// Chunks of one codec in one container.
 class VideoChunkFormat : public ChunkFormat {
 public:
-    /// `muxer` is FFmpeg's name of the container.
-    VideoChunkFormat(std::string name, std::vector<std::string> aliases, std::string extension, std::string encoder,
-                     std::string muxer);
+    explicit VideoChunkFormat(VideoFormatSpec spec);
 
     const ChunkFormatInfo& info() const override { return info_; }
     std::optional<std::string> refuses(const ImageType& type) const override;
+    std::optional<std::string> refuses_with(const CodecOptions& codec, const ImageType& type) const override;
     ImageType recorded_type(const ImageType& type) const override;
     void check_options(const CodecOptions& options) const override;
     std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
@@ -39,9 +50,10 @@ public:
                                       const ChunkReadOptions& options) const override;
 
 private:
+    EncoderSettings parse(const CodecOptions& codec) const;
+
+    VideoFormatSpec spec_;
     ChunkFormatInfo info_;
-    std::vector<std::string> encoders_;
-    std::string muxer_;
 };
 
 }  // namespace reelstore

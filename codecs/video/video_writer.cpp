@@ -58,7 +58,10 @@ void VideoWriter::begin_file(const std::string& muxer) {
     AVStream* stream = avformat_new_stream(format_.get(), nullptr);
     if (!stream) throw Error(ErrorCode::internal, {path_.string(), {}, {}}, "out of memory for a video stream");
     encoder_.fill(*stream->codecpar);
-    stream->codecpar->codec_tag = 0;
+    // Parameter sets are in the header alone, which this tag promises; some players take no other.
+    const bool hevc_in_mp4 = encoder_.stream().codec == "hevc" && (muxer == "mp4" || muxer == "mov");
+    stream->codecpar->codec_tag = hevc_in_mp4 ? MKTAG('h', 'v', 'c', '1') : 0;
+    stream_.codec_tag = stream->codecpar->codec_tag;
     stream->time_base = encoder_.frame_duration();
     stream->avg_frame_rate = av_inv_q(encoder_.frame_duration());
     stream->r_frame_rate = stream->avg_frame_rate;

@@ -364,4 +364,20 @@ TEST_CASE("file_system: a relative name without folder is written beside the oth
     CHECK(content(folder / "plain") == "text");
 }
 
+TEST_CASE("file_system: a mapped file shows later writes and outlives its file") {
+    TemporaryFolder folder;
+    write_new_file(folder / "a", "abc", 3);
+    auto file = file_system().open(folder / "a", OpenMode::read_write);
+    // With room to grow into.
+    const std::shared_ptr<const uint8_t> bytes = file->map(1 << 20);
+    REQUIRE(bytes);
+    CHECK(std::string(bytes.get(), bytes.get() + 3) == "abc");
+    file->write_at("XYZ", 3, 2);
+    CHECK(std::string(bytes.get(), bytes.get() + 5) == "abXYZ");
+    file->close();
+    file.reset();
+    std::filesystem::remove(folder / "a");
+    CHECK(std::string(bytes.get(), bytes.get() + 5) == "abXYZ");
+}
+
 }  // namespace reelstore

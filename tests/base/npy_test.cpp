@@ -139,6 +139,25 @@ TEST_CASE("npy: byte order, Fortran order and booleans are read right") {
     CHECK(image_from_npy(raw_npy(dictionary("|u1", "(1, 2, 1)"), {1, 2})).type() == CV_8U);
 }
 
+TEST_CASE("npy: headers that come from elsewhere are checked too") {
+    const auto error = [](const std::string& descr, const std::vector<int64_t>& shape) {
+        return error_of([&] { check_npy_header({.descr = descr, .shape = shape}); });
+    };
+    CHECK_FALSE(error("<u2", {3, 4}));
+    CHECK_FALSE(error("<u2", {0, 4}));
+    CHECK(error("<u2", {-3, 4}) == ErrorCode::corrupt);
+    CHECK(error("<u2", {int64_t(1) << 32, int64_t(1) << 31}) == ErrorCode::corrupt);
+    CHECK(error("u2", {3, 4}) == ErrorCode::corrupt);
+
+    const Bytes data{1, 0, 2, 0, 3, 0, 4, 0};
+    const NpyHeader columns{.descr = "<u2", .fortran_order = true, .shape = {2, 2}};
+    const cv::Mat image = image_from_array(columns, data);
+    CHECK(image_type_of_array(columns) == ImageType{2, 2, 1, CV_16U});
+    CHECK(image.at<uint16_t>(0, 1) == 3);
+    CHECK(image.at<uint16_t>(1, 0) == 2);
+    CHECK(error_of([&] { image_from_array({.descr = "<u2", .shape = {3, 2}}, data); }) == ErrorCode::corrupt);
+}
+
 TEST_CASE("npy: what no image can be is refused") {
     auto image_error = [](const std::string& descr, const std::string& shape) {
         return error_of([&] { image_from_npy(raw_npy(dictionary(descr, shape), Bytes(64))); });
@@ -147,6 +166,10 @@ TEST_CASE("npy: what no image can be is refused") {
         CAPTURE(descr);
         CHECK(image_error(descr, "(2, 2)") == ErrorCode::unsupported);
     }
+    std::string message;
+    error_of([] { image_from_npy(raw_npy(dictionary("<u4", "(2, 2)"), Bytes(64))); }, &message);
+    CHECK(message.find("\"<u4\"") != std::string::npos);
+    CHECK(message.find("float32") != std::string::npos);
     CHECK(image_error("|u1", "(4,)") == ErrorCode::unsupported);
     CHECK(image_error("|u1", "()") == ErrorCode::unsupported);
     CHECK(image_error("|u1", "(2, 2, 2, 2)") == ErrorCode::unsupported);

@@ -1,6 +1,8 @@
 #include "codecs/encoding.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <map>
 
 #include <doctest/doctest.h>
@@ -9,6 +11,7 @@
 
 #include "base/error.h"
 #include "tests/codecs/image_equality.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
@@ -192,6 +195,85 @@ TEST_CASE("encoding: every type is either decoded or refused") {
         }
     }
     CHECK_THROWS_AS(decode(*find_encoding("cv_bayerbg"), cv::Mat()), Error);
+}
+
+TEST_CASE("encoding: mosaics of even colour and of gradients are decoded right, borders included") {
+    // Rows of four pixels: which channel of BGR the mosaic holds at (0,0), (0,1), (1,0), (1,1).
+    const std::pair<const char*, std::array<int, 4>> patterns[] = {
+        {"cv_bayerbg", {2, 1, 1, 0}}, {"cv_bayerrg", {0, 1, 1, 2}},   {"cv_bayergb", {1, 2, 0, 1}},
+        {"cv_bayergr", {1, 0, 2, 1}}, {"cv_bayerbggr", {0, 1, 1, 2}}, {"cv_bayerrggb", {2, 1, 1, 0}}};
+    for (const auto& [name, channels] : patterns) {
+        const Encoding& encoding = *find_encoding(name);
+        CHECK(is_bayer(encoding));
+        for (const int depth : {CV_8U, CV_16U}) {
+            const double most = depth == CV_8U ? 255 : 65535;
+            for (const Demosaic method : {Demosaic::bilinear, Demosaic::vng, Demosaic::edge_aware}) {
+                CAPTURE(name);
+                CAPTURE(depth);
+                CAPTURE(to_string(method));
+                const ImageType type{24, 32, 1, depth};
+                CHECK(refuses_demosaic(encoding, type, method).has_value() ==
+                      (method == Demosaic::vng && depth == CV_16U));
+                if (refuses_demosaic(encoding, type, method)) {
+                    CHECK(error_of([&] { decode(encoding, cv::Mat(24, 32, depth), method); }) ==
+                          ErrorCode::unsupported);
+                    continue;
+                }
+                const auto mosaic_of = [&, &filter = channels](const cv::Mat& picture) {
+                    cv::Mat planes[3];
+                    cv::split(picture, planes);
+                    cv::Mat mosaic(picture.size(), depth);
+                    for (int y = 0; y < picture.rows; ++y) {
+                        for (int x = 0; x < picture.cols; ++x) {
+                            const cv::Mat& plane = planes[filter[size_t(2 * (y % 2) + x % 2)]];
+                            plane(cv::Rect(x, y, 1, 1)).copyTo(mosaic(cv::Rect(x, y, 1, 1)));
+                        }
+                    }
+                    return mosaic;
+                };
+                for (const cv::Size size : {cv::Size(3, 3), cv::Size(4, 3), cv::Size(5, 4), cv::Size(7, 9),
+                                            cv::Size(8, 8), cv::Size(33, 16)}) {
+                    const cv::Mat even(size, CV_MAKETYPE(depth, 3), cv::Scalar(most, 0, std::floor(most / 3)));
+                    CHECK(cv::norm(decode(encoding, mosaic_of(even), method), even, cv::NORM_INF) == 0);
+                }
+                cv::Mat gradient(24, 32, CV_64FC3);
+                for (int y = 0; y < 24; ++y) {
+                    for (int x = 0; x < 32; ++x)
+                        gradient.at<cv::Vec3d>(y, x) = {most - x - y, 10.0 + 2 * x, most / 2 + y};
+                }
+                gradient.convertTo(gradient, depth);
+                const cv::Mat decoded = decode(encoding, mosaic_of(gradient), method);
+                REQUIRE(decoded.type() == gradient.type());
+                const cv::Rect inner(2, 2, 28, 20);
+                const double inside = cv::norm(decoded(inner), gradient(inner), cv::NORM_INF);
+                const double everywhere = cv::norm(decoded, gradient, cv::NORM_INF);
+                CHECK(inside <= (method == Demosaic::vng ? 4 : 1));
+                CHECK(everywhere <= (method == Demosaic::vng ? 6 : 3));
+            }
+        }
+    }
+}
+
+TEST_CASE("encoding: methods of demosaicing") {
+    for (const Demosaic method : {Demosaic::bilinear, Demosaic::vng, Demosaic::edge_aware})
+        CHECK(demosaic_of(to_string(method)) == method);
+    std::string message;
+    CHECK(error_of([] { demosaic_of("nearest"); }, &message) == ErrorCode::invalid_argument);
+    CHECK(message.find("edge-aware") != std::string::npos);
+    // An edge tells the methods apart; encodings without a mosaic do not mind the method.
+    cv::Mat edge = cv::Mat::zeros(16, 16, CV_8U);
+    edge.colRange(7, 16).setTo(200);
+    const Encoding& bayer = *find_encoding("cv_bayerbg");
+    CHECK(cv::norm(decode(bayer, edge), decode(bayer, edge, Demosaic::vng), cv::NORM_INF) > 0);
+    CHECK(cv::norm(decode(bayer, edge), decode(bayer, edge, Demosaic::edge_aware), cv::NORM_INF) > 0);
+    const Encoding& yuv = *find_encoding("cv_yuv_i420");
+    CHECK(cv::norm(decode(yuv, edge.rowRange(0, 12)), decode(yuv, edge.rowRange(0, 12), Demosaic::vng), cv::NORM_INF) ==
+          0);
+    for (const Encoding& encoding : encodings()) {
+        CHECK(is_bayer(encoding) == encoding.name.starts_with("cv_bayer"));
+        CHECK(refuses_loss(encoding).has_value() == is_bayer(encoding));
+        if (!is_bayer(encoding)) CHECK_FALSE(refuses_demosaic(encoding, {24, 32, 1, CV_16U}, Demosaic::vng));
+    }
 }
 
 TEST_CASE("encoding: names") {

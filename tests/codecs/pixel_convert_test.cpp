@@ -729,3 +729,77 @@ TEST_CASE("a source gives deep videos 8 bits, or all of them on request") {
         for (int i = 0; i < 24; ++i) CHECK(image.at<uint16_t>(i / 6, i % 6) == i * 150);
     }
 }
+
+TEST_CASE("images become frames of every layout and come back") {
+    const struct {
+        AVPixelFormat format;
+        int channels;
+        int bits;
+        double most_error;  ///< of a smooth picture, full range
+    } layouts[] = {
+        {AV_PIX_FMT_GRAY8, 1, 8, 0},     {AV_PIX_FMT_YUV420P, 1, 8, 0},      {AV_PIX_FMT_NV12, 1, 8, 0},
+        {AV_PIX_FMT_YUV444P, 1, 8, 0},   {AV_PIX_FMT_GRAY10LE, 1, 10, 0},    {AV_PIX_FMT_GRAY12LE, 1, 12, 0},
+        {AV_PIX_FMT_GRAY16LE, 1, 16, 0}, {AV_PIX_FMT_YUV420P10LE, 1, 10, 0}, {AV_PIX_FMT_YUV444P12LE, 1, 12, 0},
+        {AV_PIX_FMT_P010LE, 1, 10, 0},   {AV_PIX_FMT_BGR0, 3, 8, 0},         {AV_PIX_FMT_BGR24, 3, 8, 0},
+        {AV_PIX_FMT_GBRP, 3, 8, 0},      {AV_PIX_FMT_GBRP10LE, 3, 10, 0},    {AV_PIX_FMT_GBRP12LE, 3, 12, 0},
+        {AV_PIX_FMT_GBRP16LE, 3, 16, 0}, {AV_PIX_FMT_YUV444P, 3, 8, 3},      {AV_PIX_FMT_YUV420P, 3, 8, 4},
+        {AV_PIX_FMT_NV12, 3, 8, 4},
+    };
+    for (const auto& layout : layouts) {
+        const bool rgb = (av_pix_fmt_desc_get(layout.format)->flags & AV_PIX_FMT_FLAG_RGB) != 0;
+        for (const bool even : {false, true}) {
+            if (even == rgb) continue;
+            for (const bool full : {true, false}) {
+                if (rgb && !full) continue;
+                for (const auto& [height, width] : {std::pair(24, 32), std::pair(13, 37), std::pair(5, 3)}) {
+                    CAPTURE(av_get_pix_fmt_name(layout.format));
+                    CAPTURE(full);
+                    const ImageType type{height, width, layout.channels, layout.bits > 8 ? CV_16U : CV_8U};
+                    CAPTURE(type.text());
+                    const int most = (1 << layout.bits) - 1;
+                    cv::Mat image(height, width, type.cv_type());
+                    for (int y = 0; y < height; ++y) {
+                        for (int x = 0; x < width; ++x) {
+                            // Every value in RGB and gray, slow slopes where chroma is halved.
+                            const int slope = 60 + y + x;
+                            const int value = layout.most_error > 0 ? slope : (y * 7919 + x * 104729) % (most + 1);
+                            image.row(y).col(x).setTo(cv::Scalar(value, most - value, value / 2));
+                        }
+                    }
+                    ImageToFrame to_frame(type, {.format = layout.format, .full_range = full, .even = even});
+                    CHECK(to_frame.width() == width + (even ? width % 2 : 0));
+                    CHECK(to_frame.height() == height + (even ? height % 2 : 0));
+                    const UniqueFrame frame = to_frame.convert(image);
+                    CHECK(is_full_range(*frame) == full);
+                    const cv::Mat back = FrameToImage().convert(*frame, type);
+                    REQUIRE(ImageType::of(back) == type);
+                    // Limited range has 219 steps for 255.
+                    const double rounding = full ? 0 : (layout.channels == 1 ? 1 : 2);
+                    CHECK(cv::norm(back, image, cv::NORM_INF) <= layout.most_error + rounding);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("images that do not fit a layout, and values that do not fit its bits, are refused") {
+    const auto refused = [](const ImageType& type, AVPixelFormat format) {
+        try {
+            ImageToFrame converter(type, {.format = format});
+            return false;
+        } catch (const Error& error) {
+            return error.code() == ErrorCode::wrong_type;
+        }
+    };
+    CHECK(refused({8, 8, 3, CV_8U}, AV_PIX_FMT_GRAY10LE));
+    CHECK(refused({8, 8, 1, CV_16U}, AV_PIX_FMT_YUV420P));
+    CHECK(refused({8, 8, 1, CV_8U}, AV_PIX_FMT_BGR0));
+    CHECK(refused({8, 8, 3, CV_16U}, AV_PIX_FMT_YUV420P10LE));
+    CHECK(refused({8, 8, 4, CV_8U}, AV_PIX_FMT_YUV420P));
+    CHECK(refused({8, 8, 1, CV_32F}, AV_PIX_FMT_GRAY16LE));
+    ImageToFrame converter({8, 8, 1, CV_16U}, {.format = AV_PIX_FMT_GRAY12LE});
+    cv::Mat image(8, 8, CV_16UC1, cv::Scalar(4095));
+    CHECK_NOTHROW(converter.convert(image));
+    image.at<uint16_t>(7, 7) = 4096;
+    CHECK_THROWS_AS(converter.convert(image), Error);
+}

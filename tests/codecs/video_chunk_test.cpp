@@ -280,7 +280,7 @@ TEST_CASE("options that do not exist or do not fit are refused by name") {
                  {0, {{"crf", "high"}}, "crf"},
                  {0, {{"crf", "nan"}}, "crf"},
                  {0, {{"gop", "0"}}, "gop"},
-                 {0, {{"preset", "fastest"}}, "veryfast"},
+                 {0, {{"preset", "quickest"}}, "veryfast"},
                  {0, {{"tune", "loud"}}, "zerolatency"},
                  {0, {{"pix_fmt", "rgb24"}}, "yuv444p"},
                  {0, {{"quality", "3"}}, "quality"},

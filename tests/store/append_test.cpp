@@ -51,6 +51,8 @@ std::vector<std::string> kinds_of_events(const std::filesystem::path& store) {
 TEST_CASE("a closed store is continued behind its last frame, in every format") {
     for (const auto& format : chunk_formats()) {
         if (!format->info().unavailable.empty() || format->info().decodes_at_write) continue;
+        // Some encoders want larger images than these.
+        if (format->refuses(gray_type())) continue;
         INFO(format->info().name);
         const TemporaryFolder folder;
         {
@@ -72,6 +74,8 @@ TEST_CASE("a closed store is continued behind its last frame, in every format") 
 TEST_CASE("a killed store is continued, its open chunk completed first, in every format") {
     for (const auto& format : chunk_formats()) {
         if (!format->info().unavailable.empty() || format->info().decodes_at_write) continue;
+        // Some encoders want larger images than these.
+        if (format->refuses(gray_type())) continue;
         INFO(format->info().name);
         const TemporaryFolder folder;
         StoreWriter first(folder / "first", small(format->info().name));

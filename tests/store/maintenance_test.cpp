@@ -47,7 +47,7 @@ void check_renumbered(const std::filesystem::path& path) {
 
 TEST_CASE("renumbering makes the frames before the zero negative, in every file") {
     const TemporaryFolder folder;
-    for (const char* format : {"npy", "avc1/mp4"}) {
+    for (const char* format : {"npy", "avc1/mp4", "raw/npy"}) {
         const auto path = folder / std::string(format).substr(0, 3);
         write_wrapping_store(path, format);
         const RenumberResult result = renumber(path);
@@ -111,9 +111,9 @@ TEST_CASE("a lock file that nobody holds locks nobody out") {
 
 TEST_CASE("a lost index is built anew with everything that was in it") {
     const TemporaryFolder folder;
-    for (const char* format : {"png", "avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
+    for (const char* format : {"png", "avc1/mp4", "h264/mkv", "mjpeg/avi", "raw/npy", "zstd/npy", "predicted/rpz"}) {
         CAPTURE(format);
-        const auto path = folder / std::string(format).substr(0, 4);
+        const auto path = folder / std::string(format).substr(0, 3);
         write_wrapping_store(path, format);
         std::vector<FrameRow> rows;
         {
@@ -140,7 +140,7 @@ TEST_CASE("a lost index is built anew with everything that was in it") {
 
 TEST_CASE("building the index keeps what only the old one knows: the chunk of a killed writer") {
     const TemporaryFolder folder;
-    for (const char* format : {"npy", "mjpeg/avi"}) {
+    for (const char* format : {"npy", "mjpeg/avi", "raw/npy", "zstd/npy"}) {
         CAPTURE(format);
         const auto path = folder / std::string(format).substr(0, 3);
         const auto copy = folder / (std::string(format).substr(0, 3) + "_killed");
@@ -300,7 +300,7 @@ TEST_CASE("the log of a lost index is kept aside, and not taken for that of the 
 
 TEST_CASE("a new index does not take damaged frames for the recording") {
     const TemporaryFolder folder;
-    for (const char* format : {"avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
+    for (const char* format : {"avc1/mp4", "h264/mkv", "mjpeg/avi", "zstd/npy", "predicted/rpz"}) {
         CAPTURE(format);
         const auto path = folder / std::string(format).substr(0, 4);
         write_wrapping_store(path, format);
@@ -313,7 +313,7 @@ TEST_CASE("a new index does not take damaged frames for the recording") {
         const int64_t flags_before = asked(flags);
         const auto begin = asked("SELECT byte_offset FROM frames WHERE frame_index = 5");
         const auto end = begin + asked("SELECT byte_size FROM frames WHERE frame_index = 5");
-        const std::string media = "000001." + std::string(format).substr(std::string(format).find('/') + 1);
+        const std::string media = "000001" + find_chunk_format(format)->info().extension;
         std::fstream file(path / media, std::ios::in | std::ios::out | std::ios::binary);
         // Behind the length of the unit in an mp4: its header, which says what kind of frame it is.
         for (int64_t offset = begin + 4; offset < std::min(begin + 8, end); ++offset) {

@@ -128,6 +128,58 @@ TEST_CASE("metadata that are not those of a store are refused by name") {
         CHECK(file.error(without(good(), key), key) == ErrorCode::corrupt);
 }
 
+TEST_CASE("stores of packed images name a format and its extension") {
+    const MetadataFile file;
+    Json packed = with(with(good(), "class", "PackedImgStore"), "format", "zstd/npy");
+    packed["extension"] = ".npy.zst";
+    const StoreMetadata metadata = file.read(packed);
+    CHECK(metadata.kind == ChunkKind::file);
+    CHECK(metadata.extension == ".npy.zst");
+    CHECK(metadata.stored_type == metadata.recorded_type);
+    CHECK(metadata.warnings.empty());
+    CHECK(reading_format(metadata)->info().name == "zstd/npy");
+    // Odd sizes stay as they are: nothing is padded.
+    CHECK(file.read(with(packed, "imgshape", {47, 63})).stored_type == ImageType{47, 63, 1, CV_8U});
+    CHECK(file.read(without(packed, "extension")).extension == ".npy.zst");
+    CHECK(file.read(without(packed, "extension")).warnings.size() == 1);
+    CHECK(file.error(with(packed, "extension", ".npy"), ".npy.zst") == ErrorCode::corrupt);
+    CHECK(file.error(with(packed, "extension", "/../x.npy.zst"), "extension") == ErrorCode::corrupt);
+    CHECK(file.error(with(packed, "extension", 3), "extension") == ErrorCode::corrupt);
+    for (const char* format : {"npy", "avc1/mp4", "packed"})
+        CHECK(file.error(with(packed, "format", format), "format") == ErrorCode::unsupported);
+    CHECK(file.error(with(packed, "class", "DirectoryImgStore"), "zstd/npy") == ErrorCode::unsupported);
+    CHECK(file.error(with(packed, "class", "VideoImgStore"), "extension") == ErrorCode::unsupported);
+    for (const char* known : {"DirectoryImgStore", "VideoImgStore", "PackedImgStore"})
+        CHECK(file.error(with(packed, "class", "FilmImgStore"), known) == ErrorCode::unsupported);
+}
+
+TEST_CASE("names of a chunk's files are taken apart behind its number") {
+    const auto split = [](const char* name) {
+        const auto found = split_chunk_file_name(name);
+        return found ? std::pair(found->chunk, found->rest) : std::pair<int64_t, std::string>(-1, "");
+    };
+    CHECK(split("000042") == std::pair<int64_t, std::string>(42, ""));
+    CHECK(split("000042.npy.zst") == std::pair<int64_t, std::string>(42, ".npy.zst"));
+    CHECK(split("1000000.npy.uncommitted.2") == std::pair<int64_t, std::string>(1000000, ".npy.uncommitted.2"));
+    for (const char* none :
+         {"", "00042.npy", "0000042.npy", "000042x.npy", "x000042", "9999999999999999", "metadata.yaml"})
+        CHECK(split(none).first == -1);
+
+    const MetadataFile file;
+    for (const char* name : {"000000.npy", "000000.npz", "000001.npy.zst", "000001.npz", "000002.npy.zst.tmp",
+                             "000003.npy.zst.uncommitted", "000004.extra.json", "000005.yaml"})
+        std::ofstream(file.path() / name) << "x";
+    const auto chunks = [&](const char* extension) {
+        std::vector<std::string> found;
+        for (const StoreLayout::Chunk& chunk : StoreLayout(file.path(), ChunkKind::file, extension).chunks())
+            found.push_back(std::to_string(chunk.number) + (chunk.has_media ? "m" : "") +
+                            (chunk.has_sidecar ? "s" : ""));
+        return found;
+    };
+    CHECK(chunks(".npy") == std::vector<std::string>{"0ms", "1s", "5s"});
+    CHECK(chunks(".npy.zst") == std::vector<std::string>{"0s", "1ms", "5s"});
+}
+
 TEST_CASE("errors in metadata name the line") {
     const MetadataFile file;
     std::string message;

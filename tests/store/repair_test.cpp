@@ -6,11 +6,13 @@
 
 #include "base/file_system.h"
 #include "base/sqlite.h"
+#include "codecs/media_file.h"
+#include "codecs/packed/packed_container.h"
 #include "codecs/video/demuxer.h"
-#include "codecs/video/remux.h"
 #include "store/chunk_sidecar.h"
 #include "store/repair.h"
 #include "store/store_lock.h"
+#include "store/verify.h"
 #include "tests/forwarding_file_system.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
@@ -21,7 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<const char*> kFormats = {"npy", "png", "avc1/mp4", "h264/mkv", "mjpeg/avi"};
+const std::vector<const char*> kFormats = {"npy",       "png",     "avc1/mp4", "h264/mkv",
+                                           "mjpeg/avi", "raw/npy", "zstd/npy", "predicted/rpz"};
 constexpr int kFrames = 50;
 constexpr int kChunk = 20;
 
@@ -59,8 +62,13 @@ void check_frames(const fs::path& path, int64_t count, int64_t first = 0) {
         CHECK(read_image_number(frame.image) == static_cast<int>(first + frame.index));
 }
 
-/// Packets that FFmpeg's own demuxer finds in a file.
-int64_t demuxed(const fs::path& path) {
+/// Frames that a file holds to those who know nothing of the index: FFmpeg's own demuxer, or by the header of an array.
+int64_t frames_in_file(const fs::path& path) {
+    const std::unique_ptr<File> file = file_system().open(path, OpenMode::read);
+    if (const PackedContainer* packed = packed_container_of(path)) {
+        CHECK(packed->complete(*file));
+        return packed->read_header(*file).frames;
+    }
     Demuxer demuxer(path, demuxer_of_extension(path));
     const UniquePacket packet = make_packet();
     int64_t count = 0;
@@ -69,7 +77,7 @@ int64_t demuxed(const fs::path& path) {
 }
 
 fs::path media_of(const fs::path& store, int64_t chunk) {
-    for (const char* extension : {".mp4", ".mkv", ".avi", ""}) {
+    for (const char* extension : {".mp4", ".mkv", ".avi", ".npy", ".npy.zst", ".rpz", ""}) {
         const fs::path path = store / (StoreLayout::chunk_name(chunk) + extension);
         if (exists(path)) return path;
     }
@@ -104,7 +112,7 @@ void truncate_file(const fs::path& path, uintmax_t size) {
 }  // namespace
 
 TEST_CASE("what a killed writer left is completed: containers, sidecars, extra data, state") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
@@ -126,7 +134,7 @@ TEST_CASE("what a killed writer left is completed: containers, sidecars, extra d
         CHECK(store.warnings().empty());
         CHECK(store.counters().demux_scans == 0);
         CHECK(store.all_extra_data().size() == static_cast<size_t>((committed + 2) / 3));
-        if (media_of(path, 2).has_extension()) CHECK(demuxed(media_of(path, 2)) == committed - 2 * kChunk);
+        if (media_of(path, 2).has_extension()) CHECK(frames_in_file(media_of(path, 2)) == committed - 2 * kChunk);
         CHECK_FALSE(exists(path / ".reserve"));
         check_without_index(path, committed);
         check_nothing_to_do(path);
@@ -134,7 +142,7 @@ TEST_CASE("what a killed writer left is completed: containers, sidecars, extra d
 }
 
 TEST_CASE("frames behind the committed ones are kept aside, and said") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
@@ -157,7 +165,7 @@ TEST_CASE("frames behind the committed ones are kept aside, and said") {
         check_frames(path, all - 3);
         check_without_index(path, all - 3);
         if (media_of(path, 2).has_extension()) {
-            CHECK(demuxed(media_of(path, 2)) == all - 3 - 2 * kChunk);
+            CHECK(frames_in_file(media_of(path, 2)) == all - 3 - 2 * kChunk);
             CHECK(fs::exists(media_of(path, 2).string() + ".uncommitted"));
         }
         check_nothing_to_do(path);
@@ -165,7 +173,7 @@ TEST_CASE("frames behind the committed ones are kept aside, and said") {
 }
 
 TEST_CASE("what was written of a chunk without a committed frame is put aside") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
@@ -189,7 +197,7 @@ TEST_CASE("what was written of a chunk without a committed frame is put aside") 
 }
 
 TEST_CASE("a recording that was killed is continued, whatever its last chunk had come to") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         for (const bool committed : {true, false}) {
             CAPTURE(format);
@@ -252,7 +260,7 @@ private:
 }  // namespace
 
 TEST_CASE("a repair that is ended anywhere leaves every frame readable, and the next one completes it") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path killed = folder / short_name(format);
@@ -283,7 +291,7 @@ TEST_CASE("a repair that is ended anywhere leaves every frame readable, and the 
 }
 
 TEST_CASE("a salvage that is ended anywhere is completed by the next one, and the file as it was stays") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path killed = folder / short_name(format);
@@ -312,15 +320,66 @@ TEST_CASE("a salvage that is ended anywhere is completed by the next one, and th
             whole = store.frame_count();
             for (int64_t i = 0; i < *whole; ++i)
                 CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
-            if (media.has_extension()) CHECK(fs::file_size(media_of(path, 2).string() + ".before_repair") == size);
+            if (media.has_extension() && !packed_container_of(media))
+                CHECK(fs::file_size(media_of(path, 2).string() + ".before_repair") == size);
             check_nothing_to_do(path);
         }
         CHECK(*whole > 2 * kChunk);
     }
 }
 
+TEST_CASE("a repair of a packed chunk that is cut off can be ended anywhere too, and loses no other frame") {
+    const TemporaryFolder folder(memory_folder());
+    for (const char* format : {"raw/npy", "zstd/npy"}) {
+        CAPTURE(format);
+        const fs::path killed = folder / short_name(format);
+        write_killed_store(killed, format);
+        const int64_t committed = StoreReader(killed).frame_count();
+        {
+            const Database database(killed / "index.sqlite", Database::Mode::read_only);
+            const auto begin = database.query_int64("SELECT byte_offset FROM frames WHERE frame_index = " +
+                                                    std::to_string(committed - 2));
+            truncate_file(media_of(killed, 2), static_cast<uintmax_t>(*begin) + 40);
+        }
+        bool ended = true;
+        for (int allowed = 0; ended; ++allowed) {
+            REQUIRE(allowed < 100);
+            CAPTURE(allowed);
+            const fs::path path = folder / "again";
+            fs::remove_all(path);
+            fs::copy(killed, path, fs::copy_options::recursive);
+            {
+                EndingFileSystem ending(allowed);
+                const FileSystemOverride over(ending);
+                const auto error = error_of([&] { apply_repair(path); });
+                ended = ending.ended();
+                if (error) CHECK(ended);
+            }
+            apply_repair(path);
+            CHECK(frames_in_file(media_of(path, 2)) == committed - 2 - 2 * kChunk);
+            StoreReader store(path);
+            REQUIRE(store.frame_count() == committed);
+            for (int64_t i = committed - 1; i >= 0; --i) {
+                if (i >= committed - 2) {
+                    CHECK(error_of([&] { store.at_index(i); }).has_value());
+                } else {
+                    CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+                }
+            }
+            const VerifyReport report = verify(path, VerifyLevel::hash);
+            int64_t missing = 0;
+            for (const Finding& finding : report.findings) {
+                CHECK(finding.code != "bytes_changed");
+                if (finding.code == "media_short") missing += finding.count;
+            }
+            CHECK(missing == 2);
+            check_nothing_to_do(path);
+        }
+    }
+}
+
 TEST_CASE("when the repair ended between new file and new index, readers find the frames and a rerun the places") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : {"avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
@@ -340,8 +399,8 @@ TEST_CASE("when the repair ended between new file and new index, readers find th
 }
 
 TEST_CASE("committed frames whose bytes are gone stay listed, the others are kept, and it counts as a loss") {
-    const TemporaryFolder folder;
-    for (const char* format : {"png", "avc1/mp4", "h264/mkv", "mjpeg/avi"}) {
+    const TemporaryFolder folder(memory_folder());
+    for (const char* format : {"png", "avc1/mp4", "h264/mkv", "mjpeg/avi", "raw/npy", "zstd/npy", "predicted/rpz"}) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
         write_killed_store(path, format);
@@ -375,31 +434,79 @@ TEST_CASE("committed frames whose bytes are gone stay listed, the others are kep
     }
 }
 
-TEST_CASE("a complete video that was cut off afterwards keeps the frames that are there, and the file as it was") {
-    const TemporaryFolder folder;
-    const fs::path path = folder / "s";
-    write_numbered_store(path, {.format = "avc1/mp4", .chunk_frames = kChunk}, gray_type(), 3 * kChunk, 100);
-    const Database database(path / "index.sqlite", Database::Mode::read_only);
-    const auto end = database.query_int64("SELECT byte_offset + byte_size FROM frames WHERE frame_index = 29");
-    truncate_file(path / "000001.mp4", static_cast<uintmax_t>(*end));
-    const RepairResult result = apply_repair(path);
-    CHECK(result.data_lost());
-    CHECK(demuxed(path / "000001.mp4") == 10);
-    CHECK(exists(path / "000001.mp4.before_repair"));
-    StoreReader store(path);
-    for (int i = 0; i < 3 * kChunk; ++i) {
-        if (i >= 30 && i < 40) {
-            CHECK(error_of([&] { store.at_index(i); }) == ErrorCode::corrupt);
-        } else {
-            CHECK(read_image_number(store.at_index(i).image) == i);
+TEST_CASE("a complete file that was cut off afterwards keeps the frames that are there, and what is cut off of it") {
+    for (const char* format : {"avc1/mp4", "raw/npy", "zstd/npy", "predicted/rpz"}) {
+        CAPTURE(format);
+        const TemporaryFolder folder(memory_folder());
+        const fs::path path = folder / "s";
+        write_numbered_store(path, {.format = format, .chunk_frames = kChunk}, gray_type(), 3 * kChunk, 100);
+        const fs::path media = media_of(path, 1);
+        uintmax_t end = 0;
+        {
+            const Database database(path / "index.sqlite", Database::Mode::read_only);
+            end = static_cast<uintmax_t>(
+                *database.query_int64("SELECT byte_offset + byte_size FROM frames WHERE frame_index = 29"));
         }
+        truncate_file(media, end + 5);
+        const RepairResult result = apply_repair(path);
+        CHECK(result.data_lost());
+        CHECK(frames_in_file(media) == 10);
+        const bool in_place = find_packed_container(container_of(media)) != nullptr;
+        CHECK(fs::file_size(media.string() + ".before_repair") == (in_place ? 5 : end + 5));
+        StoreReader store(path);
+        for (int i = 0; i < 3 * kChunk; ++i) {
+            if (i >= 30 && i < 40) {
+                // An array says itself how many frames it holds now.
+                const bool counted = std::string(format) == "raw/npy";
+                CHECK(error_of([&] { store.at_index(i); }) == (counted ? ErrorCode::not_found : ErrorCode::corrupt));
+            } else {
+                CHECK(read_image_number(store.at_index(i).image) == i);
+            }
+        }
+        check_nothing_to_do(path);
     }
-    check_nothing_to_do(path);
+}
+
+TEST_CASE(
+    "damaged frames of a packed chunk stay where they are, are counted, and do not keep it from being completed") {
+    for (const char* format : {"raw/npy", "zstd/npy", "predicted/rpz"}) {
+        CAPTURE(format);
+        const TemporaryFolder folder(memory_folder());
+        const fs::path path = folder / "s";
+        write_killed_store(path, format);
+        const int64_t committed = StoreReader(path).frame_count();
+        const fs::path media = media_of(path, 2);
+        {
+            const Database database(path / "index.sqlite", Database::Mode::read_only);
+            const auto middle = database.query_int64(
+                "SELECT byte_offset + byte_size / 2 FROM frames WHERE frame_index = " + std::to_string(2 * kChunk + 3));
+            std::fstream file(media, std::ios::in | std::ios::out | std::ios::binary);
+            file.seekg(*middle);
+            const int byte = file.get();
+            file.seekp(*middle);
+            file.put(static_cast<char>(byte ^ 0x41));
+        }
+        const RepairResult result = apply_repair(path);
+        REQUIRE_FALSE(result.done.empty());
+        CHECK(result.done[0].loses == "1 frame");
+        CHECK(frames_in_file(media) == committed - 2 * kChunk);
+        StoreReader store(path);
+        REQUIRE(store.frame_count() == committed);
+        for (int64_t i = committed - 1; i >= 0; --i) {
+            if (i != 2 * kChunk + 3) CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
+        }
+        int64_t changed = 0;
+        for (const Finding& finding : verify(path, VerifyLevel::hash).findings) {
+            if (finding.code == "bytes_changed") changed += finding.count;
+        }
+        CHECK(changed == 1);
+        check_nothing_to_do(path);
+    }
 }
 
 TEST_CASE("a lost or damaged index is built anew, a lost or damaged sidecar from the index") {
-    const TemporaryFolder folder;
-    for (const char* format : {"npy", "avc1/mp4"}) {
+    const TemporaryFolder folder(memory_folder());
+    for (const char* format : {"npy", "avc1/mp4", "zstd/npy"}) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
         write_numbered_store(path, {.format = format, .chunk_frames = kChunk}, gray_type(), kFrames, 100);
@@ -436,7 +543,7 @@ TEST_CASE("a lost or damaged index is built anew, a lost or damaged sidecar from
 }
 
 TEST_CASE("checksums, sizes of image files and events outlive a new index") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     const fs::path path = folder / "s";
     write_killed_store(path, "png");
     apply_repair(path);
@@ -456,7 +563,7 @@ TEST_CASE("checksums, sizes of image files and events outlive a new index") {
 }
 
 TEST_CASE("a chunk of which only the media are left comes back with marked guesses for numbers and times") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
@@ -493,7 +600,7 @@ TEST_CASE("a chunk of which only the media are left comes back with marked guess
 }
 
 TEST_CASE("the open chunk of a killed writer is found without index by its sibling's parameters") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : kFormats) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);
@@ -507,13 +614,14 @@ TEST_CASE("the open chunk of a killed writer is found without index by its sibli
             CHECK(store.row(i)->number == 100 + i);
             CHECK(read_image_number(store.at_index(i).image) == static_cast<int>(i));
         }
-        if (media_of(path, 2).has_extension()) CHECK(demuxed(media_of(path, 2)) == store.frame_count() - 2 * kChunk);
+        if (media_of(path, 2).has_extension())
+            CHECK(frames_in_file(media_of(path, 2)) == store.frame_count() - 2 * kChunk);
         check_nothing_to_do(path);
     }
 }
 
 TEST_CASE("an mp4 without any sibling needs a file that was made with the same settings") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     const fs::path path = folder / "s";
     write_killed_store(path, "avc1/mp4", 15);
     for (const char* name : {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm"}) fs::remove(path / name);
@@ -532,7 +640,7 @@ TEST_CASE("an mp4 without any sibling needs a file that was made with the same s
 }
 
 TEST_CASE("an extra data file that is cut off gets its end, and the file as it was is kept") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const bool with_index : {true, false}) {
         const fs::path path = folder / (with_index ? "with" : "without");
         write_killed_store(path, "avc1/mp4");
@@ -560,7 +668,7 @@ TEST_CASE("an extra data file that is cut off gets its end, and the file as it w
 }
 
 TEST_CASE("only what is asked is done") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     const fs::path path = folder / "s";
     write_killed_store(path, "mjpeg/avi");
     fs::remove(path / "000000.npz");
@@ -575,7 +683,7 @@ TEST_CASE("only what is asked is done") {
 }
 
 TEST_CASE("a store that is being written is left alone") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     const fs::path path = folder / "s";
     StoreWriter writer(path, {.format = "npy"});
     writer.add(make_numbered_image(gray_type(), 0), 0, 0.0);
@@ -587,7 +695,7 @@ TEST_CASE("a store that is being written is left alone") {
 }
 
 TEST_CASE("an index that knows less than the sidecars does not cut the media down") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     const fs::path path = folder / "s";
     write_numbered_store(path, {.format = "avc1/mp4", .chunk_frames = kChunk}, gray_type(), kFrames, 100);
     {
@@ -605,7 +713,7 @@ TEST_CASE("an index that knows less than the sidecars does not cut the media dow
 }
 
 TEST_CASE("a part of a repair does not close a store in which there is something to finish") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     const fs::path path = folder / "s";
     write_killed_store(path, "mjpeg/avi");
     {
@@ -629,7 +737,7 @@ TEST_CASE("a part of a repair does not close a store in which there is something
 }
 
 TEST_CASE("a chunk behind the index whose sidecar is damaged was recorded, and is not put aside") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     for (const char* format : {"npy", "mjpeg/avi"}) {
         CAPTURE(format);
         const fs::path path = folder / short_name(format);

@@ -6,6 +6,8 @@
 #include <opencv2/core.hpp>
 
 #include "codecs/encoding.h"
+#include "store/verify.h"
+#include "tests/sanitized.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -13,7 +15,7 @@ using namespace reelstore;
 
 namespace {
 
-constexpr int kFrames = 100;
+constexpr int kFrames = kSanitized ? 30 : 100;
 constexpr int kChunkFrames = 7;
 
 void check_frame(const Frame& frame, int64_t index, const ImageType& type, bool lossless) {
@@ -63,20 +65,23 @@ void check_access(const std::filesystem::path& path, const ImageType& type) {
 }  // namespace
 
 TEST_CASE("every format gives every frame back, by next, index, number and time") {
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(memory_folder());
     int cases = 0;
     for (const auto& format : chunk_formats()) {
         for (const int depth : {CV_8U, CV_8S, CV_16U, CV_16S, CV_32S, CV_32F, CV_64F}) {
             for (const int channels : {1, 3, 4}) {
-                for (const auto& [height, width] : {std::pair(48, 64), std::pair(47, 63)}) {
+                for (const auto& [height, width] : {std::pair(48, 64), std::pair(47, 63), std::pair(81, 97)}) {
                     const ImageType type{height, width, channels, depth};
                     if (format->refuses(type)) continue;
+                    // Only encoders that want more pixels a side get larger images.
+                    if (height > kFixtureHeight && !format->refuses({48, 64, channels, depth})) continue;
                     const std::string name = std::to_string(cases++);
                     CAPTURE(format->info().name);
                     CAPTURE(type.text());
                     write_numbered_store(folder / name, {.format = format->info().name, .chunk_frames = kChunkFrames},
                                          type, kFrames, 1000);
                     check_access(folder / name, type);
+                    std::filesystem::remove_all(folder / name);
                 }
             }
         }
@@ -96,6 +101,58 @@ TEST_CASE("raw images with an encoding are kept raw and decoded when read") {
         const cv::Mat expected = make_numbered_image(raw, i);
         CHECK(cv::norm(mosaic.at_index(i).image, expected, cv::NORM_INF) == 0);
         CHECK(cv::norm(decoded.at_index(i).image, decode(*find_encoding("cv_bayerbg"), expected), cv::NORM_INF) == 0);
+    }
+}
+
+TEST_CASE("frames that look into the file stay when their reader has gone, and raw ones are decoded beside it") {
+    const TemporaryFolder folder;
+    const ImageType type{47, 63, 3, CV_16U};
+    write_numbered_store(folder / "s", {.format = "raw/npy", .chunk_frames = 4}, type, 30);
+    std::vector<Frame> frames;
+    {
+        // More chunks than a reader keeps open, by every access.
+        StoreReader store(folder / "s");
+        for (int i = 0; i < 30; i += 3) frames.push_back(store.at_index(i));
+        for (Frame& frame : store.at_indices(std::vector<int64_t>{29, 0, 17, 4, 12}))
+            frames.push_back(std::move(frame));
+        while (std::optional<Frame> frame = store.next()) frames.push_back(*frame);
+    }
+    std::filesystem::remove_all(folder / "s");
+    for (const Frame& frame : frames) {
+        CHECK(frame.owner);
+        CHECK(cv::norm(frame.image, make_numbered_image(type, static_cast<int>(frame.index)), cv::NORM_INF) == 0);
+    }
+
+    const ImageType raw{48, 64, 1, CV_8U};
+    write_numbered_store(folder / "bayer", {.format = "raw/npy", .encoding = "cv_bayerbg"}, raw, 5);
+    StoreReader decoded(folder / "bayer");
+    for (int i = 4; i >= 0; --i) {
+        const Frame frame = decoded.at_index(i);
+        CHECK_FALSE(frame.owner);
+        CHECK(cv::norm(frame.image, decode(*find_encoding("cv_bayerbg"), make_numbered_image(raw, i)), cv::NORM_INF) ==
+              0);
+    }
+    CHECK(verify(folder / "bayer", VerifyLevel::hash).findings.empty());
+}
+
+TEST_CASE("packed chunks are stores of a class of their own, one file a chunk") {
+    const TemporaryFolder folder;
+    for (const auto& [format, extension] :
+         {std::pair("raw/npy", ".npy"), std::pair("zstd/npy", ".npy.zst"), std::pair("predicted/rpz", ".rpz")}) {
+        CAPTURE(format);
+        const std::filesystem::path path = folder / std::string(format).substr(0, 3);
+        write_numbered_store(path, {.format = format, .chunk_frames = 4}, gray_type(), 10);
+        StoreReader store(path, {.threads = 1});
+        CHECK(store.metadata().class_name == "PackedImgStore");
+        CHECK(store.metadata().extension == extension);
+        CHECK(store.lossless());
+        uint64_t bytes = 0;
+        for (const char* chunk : {"000000", "000001", "000002"})
+            bytes += std::filesystem::file_size(path / (std::string(chunk) + extension));
+        CHECK(store.media_bytes() == bytes);
+        CHECK(store.entry_of(6) == 6);
+        for (const int i : {9, 2, 6}) CHECK(read_image_number(store.at_index(i).image) == i);
+        CHECK(store.counters().demux_scans == 0);
     }
 }
 

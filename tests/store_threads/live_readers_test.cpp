@@ -195,4 +195,8 @@ TEST_SUITE("threads") {
     TEST_CASE("a writer and readers with clones, image files") {
         record_and_read("npy");
     }
+
+    TEST_CASE("a writer and readers with clones, arrays that grow while they are mapped") {
+        record_and_read("raw/npy");
+    }
 }

@@ -2,21 +2,22 @@
 #include <CLI/CLI.hpp>
 
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "base/file_system.h"
-#include "base/pipeline.h"
 #include "base/yaml.h"
 #include "codecs/chunk_format.h"
+#include "store/convert.h"
 #include "store/layout.h"
 #include "store/selected_frames.h"
 #include "store/store_copier.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
+#include "tools/new_store.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
 #include "tools/verb.h"
@@ -27,42 +28,6 @@ namespace {
 
 /// Digits in the name of a part at least.
 constexpr size_t kLeastDigits = 3;
-
-/// The store that frames are encoded anew for. Events go with their frames, and the pipeline that writes one source
-/// does not close it for the next.
-class ReencodedStore : public FrameSink {
-public:
-    ReencodedStore(StoreWriter& writer, const StoreReader& source)
-        : writer_(writer), source_(source), events_(sorted_events(source)), first_index_(writer.frame_count()) {}
-
-    void write(const Frame& frame) override {
-        const int64_t index = writer_.frame_count();
-        writer_.write(frame);
-        for (EventRow& event : events_of_run(events_, source_, {frame.index, frame.index + 1})) {
-            // The writer tells steps of the clock itself.
-            if (event.kind == "clock_step") continue;
-            *event.frame_index += index;
-            writer_.add_event(event);
-        }
-        const FrameRow row{frame.index, frame.number, frame.time, 0, 0};
-        if (!first_) first_ = row;
-        last_ = row;
-    }
-    void write_extra_data(const Json& record) override { writer_.write_extra_data(record); }
-    void close() override {
-        if (!first_) return;
-        writer_.add_event(copied_event(source_, *first_, *last_, writer_.frame_count() - first_index_, first_index_));
-        first_.reset();
-    }
-
-private:
-    StoreWriter& writer_;
-    const StoreReader& source_;
-    std::vector<EventRow> events_;
-    int64_t first_index_;
-    std::optional<FrameRow> first_;
-    std::optional<FrameRow> last_;
-};
 
 class CopyVerb : public Verb {
 public:
@@ -220,36 +185,17 @@ private:
         }
     }
 
-    /// Makes one store by `fill`, which returns an exit code.
-    template <typename Fill>
-    int make_store(const std::string& path, const StoreWriterOptions& options, Fill fill) {
-        if (force_ && file_system().status(path).kind != FileKind::missing && !is_store(path))
-            throw Error(ErrorCode::already_exists, {path, {}, {}}, "is not a store; --force only replaces stores");
-        for (size_t i = 0; force_ && i + 1 < paths_.size(); ++i) {
-            if (lies_in(paths_[i], path)) throw UsageError("the source lies in the store that would be replaced");
-        }
-        ReplacedOutput replaced(path, force_);
-        std::optional<StoreWriter> writer(std::in_place, path, options);
-        int64_t frames = 0;
-        try {
-            int code = fill(*writer);
-            frames = writer->frame_count();
-            writer->close();
-            if (code == kExitDone) {
-                replaced.commit();
-            } else {
-                keep_what_there_is(path, frames, replaced);
-            }
-            made_.push_back({{"path", path}, {"frames", frames}});
-            frames_ += frames;
-            return code;
-        } catch (const std::exception& error) {
-            fmt::print(stderr, "store copy: {}\n", error.what());
-            frames = writer->frame_count();
-            writer.reset();
-            keep_what_there_is(path, frames, replaced);
-            return kExitFailed;
-        }
+    int make_store(const std::string& path, const StoreWriterOptions& options,
+                   const std::function<int(StoreWriter&)>& fill) {
+        const NewStore output{.verb = "copy",
+                              .done = "copied",
+                              .path = path,
+                              .sources = {paths_.begin(), paths_.end() - 1},
+                              .force = force_};
+        const NewStoreResult made = make_new_store(output, options, fill);
+        if (made.code != kExitFailed) made_.push_back({{"path", path}, {"frames", made.frames}});
+        if (made.code != kExitFailed) frames_ += made.frames;
+        return made.code;
     }
 
     int copy_one(const std::string& path, StoreCopier& copier, const StoreWriterOptions& options,
@@ -263,65 +209,38 @@ private:
         });
     }
 
-    static void keep_what_there_is(const std::string& path, int64_t frames, ReplacedOutput& replaced) {
-        if (frames > 0) {
-            fmt::print(stderr, "the frames copied so far are in {}\n", path);
-            const std::filesystem::path old = replaced.keep_both();
-            if (!old.empty()) fmt::print(stderr, "the store that was to be replaced is now {}\n", old.string());
-        } else {
-            std::error_code ignored;
-            std::filesystem::remove_all(path, ignored);
-        }
-    }
-
     // ---- with decoding
 
     int reencode(const std::string& output, const InterruptGuard& interrupt, ProgressBar& bar) {
-        std::vector<std::string> notes;
-        StoreWriterOptions options = options_of_copy(sources_, changes_, notes);
-        print_notes(notes);
-        const StoreMetadata& first = stores_.front()->metadata();
-        options.format = format_.empty() ? first.format : format_;
+        ConvertOptions options;
+        options.format = format_.empty() ? stores_.front()->metadata().format : format_;
         options.codec = parse_codec_options(codec_);
-        // Chunks of another kind have another size by default.
-        const ChunkFormat* format = find_chunk_format(options.format);
-        if (format && format->info().kind != first.kind) options.chunk_frames.reset();
         if (chunk_frames_ > 0) options.chunk_frames = chunk_frames_;
-        if (format && format->info().lossless && keeps_encoding()) {
-            options.encoding = first.encoding;
-            open_raw();
+        options.metadata = changes_;
+        options.skip_damaged = skip_damaged_;
+        options.stop = interrupt.token();
+        std::optional<int64_t> all;
+        options.progress = [&](int64_t frames) { bar.update(frames, all); };
+        const ChunkFormat* format = find_chunk_format(options.format);
+        std::vector<const StoreReader*> stores;
+        for (const auto& store : stores_) stores.push_back(store.get());
+        if (format) {
+            format->check_options(options.codec);
+            if (keeps_encoding(stores, *format, options.codec)) open_raw();
         }
-        check_store_options(options);
-        const std::optional<int64_t> all = frames_at_most();
+        StoreConverter converter(sources_, options);
+        print_notes(converter.notes());
+        all = converter.frame_count();
         if (all == 0) refuse_empty();
-        return make_store(output, options, [&](StoreWriter& writer) {
-            int64_t before = 0;
-            for (CopySource& source : sources_) {
-                SelectedFrames frames(*source.store, source.frames);
-                ReencodedStore sink(writer, *source.store);
-                PipelineOptions pipeline;
-                pipeline.keep_numbers = true;
-                pipeline.skip_damaged = skip_damaged_;
-                pipeline.progress = [&](const PipelineProgress& progress) {
-                    bar.update(before + progress.frames_written, all);
-                };
-                const PipelineResult result = run_pipeline(frames, {}, sink, pipeline, interrupt.token());
-                if (damaged_ == 0) first_damage_ = result.first_damage;
-                damaged_ += result.frames_damaged;
-                before += result.frames_written;
-                if (result.cancelled) return kExitInterrupted;
-            }
-            if (before == 0 && damaged_ == 0) refuse_empty();
-            fmt::print(stderr, "{} frames encoded anew in {}\n", before, output);
+        return make_store(output, converter.writer_options(), [&](StoreWriter& writer) {
+            const ConvertResult result = converter.convert_to(writer);
+            if (!result.damage.empty()) first_damage_ = result.damage.front();
+            damaged_ += result.frames_damaged;
+            if (result.cancelled) return kExitInterrupted;
+            if (result.frames + result.frames_damaged == 0) refuse_empty();
+            fmt::print(stderr, "{} frames encoded anew in {}\n", result.frames, output);
             return kExitDone;
         });
-    }
-
-    bool keeps_encoding() const {
-        for (const auto& store : stores_) {
-            if (store->metadata().encoding != stores_.front()->metadata().encoding) return false;
-        }
-        return !stores_.front()->metadata().encoding.empty();
     }
 
     /// The raw images are taken as they are.

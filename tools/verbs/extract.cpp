@@ -12,6 +12,7 @@
 #include "tools/codec_options.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
+#include "tools/raw_layout.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
 #include "tools/verb.h"
@@ -90,11 +91,12 @@ public:
         app.add_option("--filter", filters_, "filters, comma separated (gray, color; see `store formats`)");
         app.add_flag("--gray", gray_, "the frames in gray");
         app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
-        app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
+        layout_.declare(app);
         app.add_flag("--force", force_, "replace the output");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
+        const std::unique_ptr<Recording> recording =
+            open_recording(recording_, {.gray = gray_, .deep = deep_}, layout_.raw, layout_.method());
         const SourceNotes notes(*recording);
         SelectedFrames frames(*recording, selection_.frames_of(*recording));
         const std::vector<std::unique_ptr<Filter>> filters =
@@ -164,7 +166,7 @@ private:
     double frame_rate_ = 0;
     bool gray_ = false;
     bool deep_ = false;
-    bool raw_ = false;
+    RawLayoutOptions layout_;
     bool force_ = false;
 };
 

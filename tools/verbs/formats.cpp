@@ -81,10 +81,10 @@ void print_options(const Json& options) {
 }
 
 void print_tables(const Json& all, bool options) {
-    fmt::print("Chunk formats (store save --format NAME)\n  {:<12} {:<5} {:<5} {:<8} types\n", "name", "read", "write",
+    fmt::print("Chunk formats (store save --format NAME)\n  {:<17} {:<5} {:<5} {:<8} types\n", "name", "read", "write",
                "lossless");
     for (const Json& format : all["chunk_formats"]) {
-        fmt::print("  {:<12} {:<5} {:<5} {:<8} {}\n", format["name"].get<std::string>(), yes(format["read"]),
+        fmt::print("  {:<17} {:<5} {:<5} {:<8} {}\n", format["name"].get<std::string>(), yes(format["read"]),
                    yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>());
         if (!format["unavailable"].is_null())
             fmt::print("      cannot be written: {}\n", format["unavailable"].get<std::string>());

@@ -15,6 +15,7 @@
 #include "tools/frame_json.h"
 #include "tools/match.h"
 #include "tools/ranges.h"
+#include "tools/raw_layout.h"
 #include "tools/replaced_output.h"
 #include "tools/verb.h"
 
@@ -32,8 +33,8 @@ std::vector<uint8_t> file_bytes(const cv::Mat& image, const std::string& extensi
     if (extension == ".raw") return raw_bytes(image);
     const ImageFolderFormat* format = find_image_format(extension);
     if (!format)
-        throw UsageError(
-            fmt::format("no image is written as \"{}\"; known are .png .npy .jpg .tif .bmp .ppm .pgm .raw", extension));
+        throw UsageError(fmt::format(
+            "no image is written as \"{}\"; known are .png .npy .bpk .jpg .tif .bmp .ppm .pgm .raw", extension));
     // Without this, OpenCV would reduce 16-bit and float pixels to 8 bits and say nothing.
     if (const auto reason = format->refuses(ImageType::of(image))) throw Error(ErrorCode::wrong_type, *reason);
     return format->kind().encode(image, {});
@@ -60,16 +61,18 @@ public:
         which->require_option(1);
         app.add_option("--match", match_,
                        "exact, nearest, previous or next (default: exact for numbers, nearest for times)");
-        app.add_option("-o,--output", output_, "file to write (.png .npy .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
+        app.add_option("-o,--output", output_,
+                       "file to write (.png .npy .bpk .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
         app.add_option("--as", as_, "kind of file for stdout: png, npy, jpg, tif, raw (default png)");
         app.add_flag("--gray", gray_, "the frame in gray");
         app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
-        app.add_flag("--raw", raw_, "do not decode a raw camera layout (Bayer...)");
+        layout_.declare(app);
         app.add_flag("--force", force_, "overwrite the file");
         app.add_flag("--json", json_, "print index, number, time, shape, dtype and the pixels' sha256");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording = open_recording(recording_, {.gray = gray_, .deep = deep_}, raw_);
+        const std::unique_ptr<Recording> recording =
+            open_recording(recording_, {.gray = gray_, .deep = deep_}, layout_.raw, layout_.method());
         const SourceNotes notes(*recording);
         const std::optional<FrameRow> row = find(*recording);
         if (!row) {
@@ -158,7 +161,7 @@ private:
     std::string as_ = "png";
     bool gray_ = false;
     bool deep_ = false;
-    bool raw_ = false;
+    RawLayoutOptions layout_;
     bool force_ = false;
     bool json_ = false;
 };

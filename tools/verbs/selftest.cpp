@@ -7,6 +7,7 @@
 #include <numeric>
 #include <opencv2/core.hpp>
 #include <random>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -68,9 +69,13 @@ std::vector<Case> all_cases() {
         if (!format->info().unavailable.empty()) continue;
         for (const int depth : {CV_8U, CV_16U, CV_32F}) {
             for (const int channels : {1, 3}) {
-                // Odd sizes: nothing may be lost where a codec wants even ones.
-                const ImageType type{47, 63, channels, depth};
-                if (!format->refuses(type)) cases.push_back({format.get(), type});
+                // Odd sizes: nothing may be lost where a codec wants even ones. Some codecs want larger images.
+                for (const auto& [height, width] : {std::pair(47, 63), std::pair(71, 99)}) {
+                    const ImageType type{height, width, channels, depth};
+                    if (format->refuses(type)) continue;
+                    cases.push_back({format.get(), type});
+                    break;
+                }
             }
         }
     }
@@ -141,7 +146,7 @@ public:
         const std::vector<Case> cases = all_cases();
         int64_t failed = 0;
         if (!json_)
-            fmt::print("{:<12} {:<9} {:<8} {:>9} {:>6} {:>8}\n", "format", "type", "channels", "accesses", "wrong",
+            fmt::print("{:<17} {:<9} {:<8} {:>9} {:>6} {:>8}\n", "format", "type", "channels", "accesses", "wrong",
                        "seconds");
         for (size_t i = 0; i < cases.size(); ++i) {
             bar.update(static_cast<int64_t>(i), static_cast<int64_t>(cases.size()));
@@ -171,7 +176,7 @@ private:
                                    .dump());
             return;
         }
-        fmt::print("{:<12} {:<9} {:<8} {:>9} {:>6} {:>8.2f}\n", name, type, test.type.channels, outcome.accesses,
+        fmt::print("{:<17} {:<9} {:<8} {:>9} {:>6} {:>8.2f}\n", name, type, test.type.channels, outcome.accesses,
                    outcome.wrong, outcome.seconds);
         if (outcome.wrong > 0) fmt::print("    {}\n", outcome.first_problem);
     }

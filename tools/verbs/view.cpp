@@ -11,6 +11,7 @@
 #include "tools/console.h"
 #include "tools/follow.h"
 #include "tools/player.h"
+#include "tools/raw_layout.h"
 #include "tools/screen.h"
 #include "tools/time_text.h"
 #include "tools/verb.h"
@@ -83,18 +84,19 @@ public:
                        "frames a second; 0 = as fast as possible (default: by the recorded times, without any 25)")
             ->check(CLI::NonNegativeNumber);
         app.add_flag("--follow", follow_, "begin at the newest frame of a store that is being recorded and keep to it");
+        layout_.declare(app);
         app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
     }
     int run() override {
         const InterruptGuard interrupt;
         std::unique_ptr<Recording> recording;
         if (follow_) {
-            std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt);
+            std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt, layout_.raw, layout_.method());
             followed_ = store.get();
             recording = std::move(store);
             if (!recording || !wait_for_first_frame(interrupt)) return kExitInterrupted;
         } else {
-            recording = open_recording(recording_);
+            recording = open_recording(recording_, {}, layout_.raw, layout_.method());
         }
         const SourceNotes notes(*recording);
         if (const auto rate = recording->info().frame_rate)
@@ -166,10 +168,12 @@ private:
 
     /// False when the frame could not be read; the viewer then says so and goes on.
     bool show(Recording& recording, int64_t index, bool live) {
+        Frame frame;
         cv::Mat canvas;
         bool readable = true;
         try {
-            canvas = displayable(recording.at_index(index).image);
+            frame = recording.at_index(index);
+            canvas = displayable(frame.image);
         } catch (const Error& error) {
             readable = false;
             print_note(error.what());
@@ -207,6 +211,7 @@ private:
 
     std::string recording_;
     double frames_per_second_ = -1;
+    RawLayoutOptions layout_;
     bool hide_status_ = false;
     bool follow_ = false;
     StoreReader* followed_ = nullptr;  ///< while more may come
