@@ -31,6 +31,7 @@ ErrorCode code_of(int error_number) {
         case EEXIST:
             return ErrorCode::already_exists;
         default:
+            // Also where the process lacks descriptors or memory: salvage and repair take every other code for damage.
             return ErrorCode::io;
     }
 }

@@ -88,6 +88,11 @@ struct ChunkReadOptions {
     /// For image files: checksum of the file at a position as recorded when it was written; nothing when it was not.
     std::function<std::optional<uint32_t>(int64_t position)> checksum = {};
     size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for later requests, in bytes of pixels
+    /// Raw arrays are looked at where they lie in the file. False: they are read, so that a sector that cannot be read,
+    /// or a file that is cut off meanwhile, is an Error and not the end of the program.
+    bool map = true;
+    /// Pixels of raw arrays, which are not looked at otherwise, are compared with their checksum as well.
+    bool check_bytes = false;
 };
 
 /// Reads the frames of one chunk in any order. Used by one thread at a time.
@@ -150,6 +155,9 @@ public:
     virtual std::optional<std::string> refuses_with(const CodecOptions& /*codec*/, const ImageType& type) const {
         return refuses(type);
     }
+    /// Bytes that a writer may have taken without having written them, which must still get into the file when the disk
+    /// is full.
+    virtual uint64_t most_bytes_held_back(const ImageType& /*type*/, const CodecOptions& /*codec*/) const { return 0; }
     /// The type recorded as imgshape and imgdtype: what imgstore will read. Video pads odd sizes to even ones.
     virtual ImageType recorded_type(const ImageType& type) const { return type; }
     /// Throws Error(invalid_argument) for an option or value the writer does not know, naming those it knows.

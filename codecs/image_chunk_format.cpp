@@ -1,6 +1,7 @@
 #include "codecs/image_chunk_format.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <unordered_set>
@@ -28,6 +29,21 @@ constexpr int64_t kMostPixels = int64_t{1} << 30;
 
 /// Files that are written but not synced, at most: each holds a descriptor.
 constexpr size_t kMostUnsynced = 128;
+/// The same of all writers together, as processes may often have 1024 descriptors only; besides, each writer may hold
+/// the one file that it is at.
+constexpr size_t kMostUnsyncedOfAll = 256;
+
+std::atomic<size_t> unsynced_of_all = 0;
+
+struct CloseUnsynced {
+    void operator()(File* file) const {
+        delete file;
+        --unsynced_of_all;
+    }
+};
+
+/// Counts in unsynced_of_all for as long as it is open.
+using UnsyncedFile = std::unique_ptr<File, CloseUnsynced>;
 
 class ImageFolderWriter : public ChunkWriter {
 public:
@@ -51,8 +67,9 @@ public:
         bool sync_now = false;
         {
             const std::lock_guard lock(mutex_);
-            unsynced_.push_back(std::move(file));
-            sync_now = unsynced_.size() >= kMostUnsynced;
+            unsynced_.emplace_back();
+            unsynced_.back().reset(file.release());
+            sync_now = ++unsynced_of_all > kMostUnsyncedOfAll || unsynced_.size() >= kMostUnsynced;
         }
         if (sync_now) sync_files();
         stored_.push_back({.position = position_,
@@ -86,15 +103,16 @@ private:
     void sync_files() {
         const std::lock_guard one_at_a_time(sync_mutex_);
         if (failure_) std::rethrow_exception(failure_);
-        std::vector<std::unique_ptr<File>> files;
+        std::vector<UnsyncedFile> files;
         {
             const std::lock_guard lock(mutex_);
             files.swap(unsynced_);
         }
         try {
-            for (const std::unique_ptr<File>& file : files) {
+            for (UnsyncedFile& file : files) {
                 file->sync();
                 file->close();
+                file.reset();
             }
         } catch (...) {
             failure_ = std::current_exception();
@@ -114,7 +132,7 @@ private:
     std::mutex sync_mutex_;
     std::exception_ptr failure_;  // of a sync; by sync_mutex_
     std::mutex mutex_;
-    std::vector<std::unique_ptr<File>> unsynced_;  // by mutex_
+    std::vector<UnsyncedFile> unsynced_;  // by mutex_
 };
 
 class ImageFolderReader : public ChunkReader {

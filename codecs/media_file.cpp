@@ -191,9 +191,16 @@ std::optional<int64_t> frames_behind_table(const fs::path& path, const PacketTab
     if (!packed) return frames_behind(path, demuxer_of_extension(path), table);
     const std::unique_ptr<File> file = file_system().open(path, OpenMode::read);
     try {
+        // A complete file may speak of frames whose bytes have never reached the disk: those cannot be walked over.
+        if (packed->complete(*file))
+            return std::max<int64_t>(0, packed->frames(*file).table.frame_count() - table.frame_count());
         uint64_t end = 0;
         for (const Packet& packet : table.packets) end = std::max(end, packet.offset + packet.size);
-        return packed->frames(*file, end).table.frame_count();
+        const PackedFrames behind = packed->frames(*file, end);
+        // Whole frames may lie behind one that has never reached the disk, but not behind one that the file ends in.
+        if (behind.table.packets.empty() && !behind.stopped_by.empty() && !behind.stopped_by.ends_with("cut off"))
+            return std::nullopt;
+        return behind.table.frame_count();
     } catch (const Error& error) {
         if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::unsupported) throw;
         return std::nullopt;

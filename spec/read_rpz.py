@@ -1,6 +1,5 @@
 """Unpacks a .rpz file (format.md, "Predicted pixels") with numpy and libzstd only: read_rpz.py FILE.rpz OUT.npy"""
-import ctypes, ctypes.util, io, struct, sys, zlib
-import numpy
+import ctypes, ctypes.util, io, struct, sys, zlib, numpy
 
 zstd = ctypes.CDLL(ctypes.util.find_library("zstd"))
 zstd.ZSTD_findFrameCompressedSize.restype = zstd.ZSTD_decompress.restype = ctypes.c_size_t
@@ -46,6 +45,7 @@ def undo(streams, predictor, step, flags, h, w, c, kind, item):
 data, at, images, streams = numpy.fromfile(sys.argv[1], "u1"), 0, [], []
 while at < len(data):
     magic, size = data[at:at + 4].view("<u4")[0], zstd.ZSTD_findFrameCompressedSize(data.ctypes.data + at, len(data) - at)
+    assert size <= len(data) - at, "cut off"
     if magic == 0x184D2A56: shape, _, dtype = numpy.lib.format.read_array_header_1_0(io.BytesIO(data[at + 16:at + size].tobytes()))
     if magic == 0x184D2A57:
         header = struct.unpack("<BBBBIIHcBI", data[at + 8:at + size].tobytes())

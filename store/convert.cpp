@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/parallel_reader.h"
+#include "codecs/encoding.h"
 #include "store/copied_runs.h"
 #include "store/layout.h"
 #include "store/stored_packets.h"
@@ -36,6 +37,8 @@ constexpr size_t kImagesPerLane = 48;
 constexpr size_t kMostLaneBytes = size_t{3} << 30;
 /// How often the progress is told.
 constexpr std::chrono::milliseconds kBetweenReports{100};
+/// What every codec that has an option for its threads takes.
+constexpr size_t kMostCodecThreads = 64;
 constexpr const char* kSkipHint = "; --skip-damaged leaves out what cannot be read";
 
 /// A selected frame of one of the sources.
@@ -125,7 +128,9 @@ public:
     explicit WorkFolder(fs::path path) : path_(std::move(path)) {
         if (file_system().status(path_).kind != FileKind::missing) {
             throw Error(ErrorCode::already_exists, {path_.string(), {}, {}},
-                        "is left from an earlier run that was ended; remove it");
+                        is_store(path_) ? "is a store of its own, but a folder of this name is needed while the new "
+                                          "store is written; choose another name for that"
+                                        : "is left from an earlier run that was ended; remove it");
         }
         file_system().create_folder(path_);
     }
@@ -150,8 +155,25 @@ fs::path work_folder_of(const fs::path& store) {
 
 std::vector<CopySource> checked(std::vector<CopySource> sources) {
     if (sources.empty()) throw Error(ErrorCode::invalid_argument, "there is no store to convert");
-    for (CopySource& source : sources) source.frames = source.frames.within(0, source.store->frame_count());
+    for (CopySource& source : sources) {
+        source.frames.step = std::min(source.frames.step, kLongestStep);
+        source.frames = source.frames.within(0, source.store->frame_count());
+    }
     return sources;
+}
+
+/// Whether it is the frame that cannot be read, and not this process that cannot read any.
+bool is_damage(const Error& error) {
+    switch (error.code()) {
+        case ErrorCode::corrupt:
+        case ErrorCode::not_found:
+        case ErrorCode::io:
+        case ErrorCode::unsupported:
+        case ErrorCode::wrong_type:  // a video whose images have another size
+            return true;
+        default:
+            return false;
+    }
 }
 
 /// What the frames of all stores have in common; throws when they have not.
@@ -229,8 +251,20 @@ struct StoreConverter::Impl {
         }
         check_store_options(writer);
         if (type.empty()) return;
+        if (raw && loses_raw()) {
+            throw Error(ErrorCode::wrong_type, {first.folder().string(), {}, {}},
+                        fmt::format("raw images ({}) need a lossless format, or to be read decoded; {} is none",
+                                    metadata.encoding, format->info().name));
+        }
         if (const auto reason = format->refuses_with(options.codec, type))
             throw Error(ErrorCode::wrong_type, {first.folder().string(), {}, {}}, *reason);
+    }
+
+    /// Whether the encoding that the new store is to have would not fit its images any more.
+    bool loses_raw() const {
+        if (format->info().decodes_at_write) return true;
+        const Encoding* encoding = find_encoding(writer.encoding);
+        return !format->info().lossless && encoding && refuses_loss(*encoding);
     }
 
     std::optional<int64_t> frame_count() const {
@@ -258,11 +292,17 @@ struct StoreConverter::Impl {
     /// Encoders that take a thread for every core would do so in each lane.
     CodecOptions codec_for(size_t lanes, size_t threads) const {
         constexpr const char* kThreads = "threads";
-        CodecOptions own = options.codec;
         const auto& known = format->info().options;
         const bool has_threads = std::any_of(known.begin(), known.end(),
                                              [&](const CodecOptionInfo& option) { return option.name == kThreads; });
-        if (lanes > 1 && has_threads) own.emplace(kThreads, std::to_string(std::max<size_t>(1, threads / lanes)));
+        if (lanes < 2 || !has_threads || options.codec.contains(kThreads)) return options.codec;
+        CodecOptions own = options.codec;
+        own[kThreads] = std::to_string(std::clamp<size_t>(threads / lanes, 1, kMostCodecThreads));
+        try {
+            format->check_options(own);
+        } catch (const Error&) {
+            return options.codec;  // the encoder chosen, a device, has none
+        }
         return own;
     }
 
@@ -499,9 +539,9 @@ struct StoreConverter::Impl {
     }
 
     void encode(Job& job) {
-        std::unique_ptr<ChunkWriter> chunk;
-        // Whoever encodes on threads of its own may look at the pixels until the frame is stored.
+        // Whoever encodes on threads of its own may look at the pixels until the frame is stored or the writer is gone.
         std::deque<Frame> held;
+        std::unique_ptr<ChunkWriter> chunk;
         const auto take_stored = [&] {
             for (StoredFrame& stored : chunk->take_stored()) {
                 job.stored.push_back(std::move(stored));
@@ -530,7 +570,7 @@ struct StoreConverter::Impl {
                 if (frame) {
                     if (!chunk) chunk = format->create(job.media, type, codec);
                     held.push_back(std::move(*frame));
-                    chunk->write(held.back().image);
+                    if (!write(*chunk, held.back().image, job, place)) break;
                     job.written.push_back(place);
                     take_stored();
                 }
@@ -541,7 +581,7 @@ struct StoreConverter::Impl {
         }
         // Nobody waits for what comes behind the end.
         if (ended) job.written.clear();
-        if (!chunk || ended) return;
+        if (!chunk || ended || job.written.empty()) return;
         chunk->finish();
         take_stored();
         job.stream = chunk->stream();
@@ -550,6 +590,23 @@ struct StoreConverter::Impl {
             throw Error(
                 ErrorCode::internal, {job.media.string(), {}, {}},
                 fmt::format("{} frames were not written by the encoder", job.written.size() - job.stored.size()));
+        }
+    }
+
+    ErrorPlace place_of(const SourceRow& row) const {
+        return {sources[row.source].store->folder().string(), row.row.chunk, row.row.index};
+    }
+
+    /// False, and the job ends, where the encoder cannot hold this image, whose file nobody will find.
+    bool write(ChunkWriter& chunk, const cv::Mat& image, Job& job, size_t place) const {
+        try {
+            chunk.write(image);
+            return true;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::wrong_type) throw;
+            job.error = std::make_exception_ptr(Error(error.code(), place_of(job.rows[place]), error.message()));
+            job.cut = true;
+            return false;
         }
     }
 
@@ -564,10 +621,11 @@ struct StoreConverter::Impl {
             }
             return frame;
         } catch (const Error& error) {
-            const SourceRow& row = job.rows[place];
-            const Error placed = error.at({sources[row.source].store->folder().string(), row.row.chunk, row.row.index});
-            if (!options.skip_damaged) {
-                job.error = std::make_exception_ptr(Error(placed.code(), placed.place(), placed.message() + kSkipHint));
+            const Error placed = error.at(place_of(job.rows[place]));
+            const bool damage = is_damage(error);
+            if (!damage || !options.skip_damaged) {
+                job.error = std::make_exception_ptr(
+                    Error(placed.code(), placed.place(), placed.message() + (damage ? kSkipHint : "")));
                 job.cut = true;
                 return std::nullopt;
             }
@@ -626,6 +684,7 @@ ConvertResult StoreConverter::convert_to(StoreWriter& writer) {
 ConversionCheck check_conversion(const std::vector<CopySource>& sources, const fs::path& converted,
                                  const ConversionCheckOptions& options) {
     StoreReaderOptions reading;
+    reading.map = false;
     reading.decode =
         !std::all_of(sources.begin(), sources.end(), [](const CopySource& source) { return gives_raw(*source.store); });
     StoreReader store(converted, reading);
@@ -635,8 +694,20 @@ ConversionCheck check_conversion(const std::vector<CopySource>& sources, const f
     const auto differs = [&](int64_t index, const std::string& what) {
         if (check.different++ == 0) check.first_difference = fmt::format("frame {}: {}", index, what);
     };
-    for (const CopySource& source : sources) {
-        SelectedFrames originals(*source.store, source.frames);
+    for (const CopySource& source : checked(sources)) {
+        const std::vector<CopySource> alone{source};
+        SourceRows rows(alone);
+        bool rows_failed = false;  // as they would again each time
+        const auto next_index = [&]() -> std::optional<int64_t> {
+            try {
+                const std::optional<SourceRow> row = rows.next();
+                return row ? std::optional(row->row.index) : std::nullopt;
+            } catch (const Error&) {
+                rows_failed = true;
+                throw;
+            }
+        };
+        ReadAhead originals(*source.store, next_index, {.threads = source.store->threads()});
         for (;;) {
             if (options.stop.stop_requested()) {
                 check.cancelled = true;
@@ -645,11 +716,12 @@ ConversionCheck check_conversion(const std::vector<CopySource>& sources, const f
             std::optional<Frame> original;
             try {
                 original = originals.next();
-            } catch (const Error&) {
+            } catch (const Error& error) {
+                if (rows_failed || !is_damage(error)) throw;
                 continue;  // it is not in the new store either
             }
             if (!original) break;
-            const std::vector<Json> records = originals.extra_data();
+            const std::vector<Json> records = source.store->extra_data_of(original->index);
             const int64_t index = check.frames++;
             try {
                 const std::optional<Frame> copy = copies.next();

@@ -23,7 +23,7 @@ struct ConvertOptions {
     /// size by default, else the new format's default.
     std::optional<int64_t> chunk_frames = {};
     Json metadata = Json::object();  ///< keys of the user's own, beside those of the first store and before them
-    bool skip_damaged = false;       ///< leave out frames that cannot be read, and count them
+    bool skip_damaged = false;       ///< leave out frames that are damaged or missing, and count them
     int threads = 0;                 ///< that decode and encode at once, beside those of the encoders; 0: one per core
     size_t ahead_bytes = size_t{256} << 20;  ///< pixels of frames that were read and wait to be encoded, at most
     /// Told the frames that are done, those left out included, by the thread of convert_to().
@@ -60,7 +60,7 @@ class StoreConverter {
 public:
     /// The stores must outlive it and are used by convert_to() on its thread; frames come as they give them, raw ones
     /// keep their encoding. Throws Error(invalid_argument) when their types differ, for an unknown format or option,
-    /// and Error(wrong_type) naming other formats when this one cannot hold the type.
+    /// and Error(wrong_type) when this format cannot hold the type, naming others, or would ruin raw images.
     StoreConverter(std::vector<CopySource> sources, ConvertOptions options);
     ~StoreConverter();
     StoreConverter(const StoreConverter&) = delete;
@@ -73,8 +73,9 @@ public:
     /// Frames to be converted; nothing where that takes a look at the rows.
     std::optional<int64_t> frame_count() const;
     /// Fills a store made with writer_options(), which the caller closes, also after an Error or a stop: the frames
-    /// before it are in it. Throws Error naming chunk and frame for a frame that cannot be read, unless such frames are
-    /// skipped; what an encoder throws; and what StoreWriter::add_chunk() throws. To be called once.
+    /// before it are in it. Throws Error naming chunk and frame for a frame that cannot be read, unless it is damage
+    /// that is skipped, and for one that the encoder cannot hold (wrong_type); what else an encoder throws; and what
+    /// StoreWriter::add_chunk() throws. To be called once.
     ConvertResult convert_to(StoreWriter& writer);
 
 private:
@@ -96,8 +97,8 @@ struct ConversionCheckOptions {
 };
 
 /// Reads a converted store back beside its sources: numbers, times and extra data of every frame, and the pixels bit by
-/// bit where the format is lossless; of other formats the frames have to be readable. Frames of the sources that cannot
-/// be read are passed over.
+/// bit where the format is lossless; of other formats the frames have to be readable. Frames of the sources that are
+/// damaged are passed over; throws Error when something else is in the way of reading them.
 ConversionCheck check_conversion(const std::vector<CopySource>& sources, const std::filesystem::path& converted,
                                  const ConversionCheckOptions& options = {});
 

@@ -28,15 +28,14 @@ bool holds(const std::string& format, const std::string& codec) {
     return format == usual_format(codec) || (format == "h264/mkv" && codec == "h264");
 }
 
-/// Gray keeps its bits, and so does colour that was not turned into chroma.
-ImageType type_of(const VideoStream& stream) {
+}  // namespace
+
+ImageType image_type_of(const VideoStream& stream) {
     const bool gray = is_gray_format(stream.pixel_format);
     const bool keeps_bits = gray || stream.pixel_format.starts_with("gbr");
     const bool deep = keeps_bits && is_deep_format(stream.pixel_format);
     return {stream.height, stream.width, gray ? 1 : 3, deep ? CV_16U : CV_8U};
 }
-
-}  // namespace
 
 std::string format_for_packets(const std::filesystem::path& path, const PacketTable& table, const std::string& wanted) {
     const VideoStream& stream = table.stream;
@@ -70,7 +69,7 @@ int64_t copy_video(const std::filesystem::path& path, std::shared_ptr<const Pack
             next = std::min(end, video->cutter.next_clean_cut(at + options.chunk_frames).value_or(end));
         const VideoPart part{video, video->cutter.cut(at, next)};
         EncodedChunk chunk;
-        chunk.type = type_of(table->stream);
+        chunk.type = image_type_of(table->stream);
         // Nothing is padded, whatever the encoders of stores do.
         chunk.recorded_type = chunk.type;
         chunk.write = [&](const std::filesystem::path& media) {

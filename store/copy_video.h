@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/frame_source.h"
+#include "base/pixel_type.h"
 #include "codecs/packet_table.h"
 #include "store/store_writer.h"
 
@@ -23,6 +24,10 @@ struct VideoCopyOptions {
     std::function<void(int64_t frames)> progress = {};  ///< told the frames that are done
     std::stop_token stop = {};                          ///< ends the work behind a chunk
 };
+
+/// The images that the frames of a video come out as, exactly: 16-bit ones where it has more than 8 bits and is gray or
+/// colour that was not turned into chroma.
+ImageType image_type_of(const VideoStream& stream);
 
 /// The chunk format that keeps the packets of a video as they are. `wanted` is the one asked for, or empty. Throws
 /// Error(unsupported) saying why where there is none, also for videos that players turn.

@@ -479,7 +479,9 @@ struct StoreReader::Impl {
              .scanned = [this, chunk](std::shared_ptr<const PacketTable> table,
                                       bool replaced) { opened->learn_packets(chunk, std::move(table), replaced); },
              .checksum = checksums_from(row.index - row.position),
-             .cache_bytes = options.cache_bytes});
+             .cache_bytes = options.cache_bytes,
+             .map = options.map,
+             .check_bytes = options.check_bytes});
         readers.emplace_front(chunk, std::move(reader));
         return *readers.front().second;
     }

@@ -20,8 +20,14 @@ namespace reelstore {
 struct StoreReaderOptions {
     bool decode = true;  ///< false: raw images of a store with an encoding come back as they were stored
     Demosaic demosaic = Demosaic::bilinear;  ///< of stores with a Bayer encoding; counts for no others
-    int threads = 0;     ///< that decode at once, for batches and for next(); 0: one per core
+    int threads = 0;                         ///< that decode at once, for batches and for next(); 0: one per core
     size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for steps back, in bytes of pixels
+    /// Frames of raw/npy look into the file. False: they are read, so that a sector that cannot be read, or a file that
+    /// is cut off meanwhile, is an Error and not the end of the program.
+    bool map = true;
+    /// Frames of raw/npy are compared with the checksums taken while recording, which costs a look at every pixel;
+    /// those of all other formats are in any case.
+    bool check_bytes = false;
 };
 
 /// Reads a store: next frame, or any frame by index, number or time, whatever was read before.

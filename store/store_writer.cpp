@@ -15,6 +15,7 @@
 #include "base/file_system.h"
 #include "codecs/encoding.h"
 #include "store/chunk_sidecar.h"
+#include "store/copy_video.h"
 #include "store/extra_data_file.h"
 #include "store/finish_chunk.h"
 #include "store/frame_index.h"
@@ -401,7 +402,9 @@ struct StoreWriter::Impl {
 
     void begin_pipeline() {
         const auto frames = static_cast<uint64_t>(std::min(metadata.chunk_frames, kMostReservedFrames));
-        reserve.emplace(folder, kReserveBytes + kReserveBytesPerFrame * frames);
+        const uint64_t held_back =
+            metadata.stored_type.empty() ? 0 : format->most_bytes_held_back(metadata.stored_type, options.codec);
+        reserve.emplace(folder, kReserveBytes + kReserveBytesPerFrame * frames + held_back);
         const size_t images = FramePool::fit(metadata.stored_type, options.buffer_bytes, kLeastImages);
         const std::lock_guard guard(pipeline_mutex);
         pipeline = std::make_unique<WritePipeline>(
@@ -536,9 +539,8 @@ struct StoreWriter::Impl {
         }
         const auto reader = format->open(video, metadata.stored_type);
         const PacketTable& table = *reader->packet_table();
-        const bool gray = table.stream.pixel_format.starts_with("gray");
-        const ImageType type{table.stream.height, table.stream.width,
-                             added_type.empty() ? (gray ? 1 : 3) : added_type.channels, CV_8U};
+        ImageType type = image_type_of(table.stream);
+        if (!added_type.empty()) type.channels = added_type.channels;
         if (table.frame_count() != static_cast<int64_t>(numbers.size())) {
             throw Error(
                 ErrorCode::invalid_argument, place,

@@ -689,7 +689,8 @@ private:
 
     void check_frames() {
         // Reading needs nothing of what was opened for looking.
-        const std::unique_ptr<StoreReader> store = std::make_unique<StoreReader>(folder_);
+        const std::unique_ptr<StoreReader> store =
+            std::make_unique<StoreReader>(folder_, StoreReaderOptions{.map = false, .check_bytes = true});
         const int64_t all = store->frame_count();
         std::map<int64_t, Run> failed;
         int64_t asked = 0;

@@ -486,6 +486,7 @@ struct WritePipeline::Impl {
     void encode(AddedFrame frame) {
         const double begin = now_monotonic();
         const double time = frame.time;
+        const int64_t frame_index = frame.index;
         if (current && options.chunk_seconds && std::abs(time - current->first_time) >= *options.chunk_seconds) {
             finish_current();
         }
@@ -517,7 +518,13 @@ struct WritePipeline::Impl {
                 chunk->writer = format.create(layout.media(chunk->number), metadata.stored_type, options.codec,
                                               {.make_room = [this] { return make_room(); }});
             }
-            chunk->writer->write(options.decode ? decode(*options.decode, image) : image);
+            try {
+                chunk->writer->write(options.decode ? decode(*options.decode, image) : image);
+            } catch (const Error& error) {
+                // Other faults may be those of frames that the encoder was given before.
+                if (error.code() != ErrorCode::wrong_type) throw;
+                throw error.at({{}, {}, frame_index});
+            }
             take_stored(*chunk);
         });
         {

@@ -134,7 +134,8 @@ std::string formats_text(const std::vector<FormatsResult>& results) {
     std::string text =
         "## All chunk formats\n\nThrough the format's own writer and reader, with its default options; nothing is "
         "synced. "
-        "Encoders of video use as many threads as they like, which shows in the CPU time. Quality is the worst frame's "
+        "Encoders of video and of packed chunks use as many threads as they like, which shows in the CPU time. Quality "
+        "is the worst frame's "
         "PSNR.\n\n"
         "| clip | format | kB a frame | ratio | quality | write ms | CPU ms | in order ms | CPU ms | at random ms | "
         "CPU "

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "base/json.h"
-#include "bench/footage.h"
 #include "bench/command.h"
+#include "bench/footage.h"
 #include "bench/video_access/contenders.h"
 
 namespace reelstore::bench {

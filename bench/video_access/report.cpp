@@ -7,8 +7,8 @@
 #include <opencv2/core/utility.hpp>
 
 #include "base/median.h"
-#include "bench/machine.h"
 #include "bench/command.h"
+#include "bench/machine.h"
 #include "codecs/video/libav.h"
 
 namespace reelstore::bench {

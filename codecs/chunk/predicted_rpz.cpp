@@ -32,7 +32,9 @@ class Decoder final : public PackedDecoder {
 public:
     explicit Decoder(const ImageType& type) : pixels_(type) {}
 
-    void decode(std::span<const uint8_t> bytes, cv::Mat& image) override { pixels_.decode(bytes, image); }
+    void decode(std::span<const uint8_t> bytes, cv::Mat& image, bool verified) override {
+        pixels_.decode(bytes, image, verified);
+    }
 
 private:
     PixelDecoder pixels_;

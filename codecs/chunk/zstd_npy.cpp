@@ -25,7 +25,9 @@ private:
 
 class Decoder final : public PackedDecoder {
 public:
-    void decode(std::span<const uint8_t> bytes, cv::Mat& image) override { zstd_.decode(bytes, image); }
+    void decode(std::span<const uint8_t> bytes, cv::Mat& image, bool verified) override {
+        zstd_.decode(bytes, image, verified);
+    }
 
 private:
     ZstdImageDecoder zstd_;

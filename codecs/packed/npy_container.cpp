@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "codecs/packed/npy_stack.h"
 #include "codecs/packed/packed_container.h"
+#include "codecs/packed/seek_table.h"
 
 namespace reelstore {
 
@@ -48,6 +49,10 @@ public:
         found.table.container = name_;
         // A number in the header means that its writer has completed the file; what is behind is none of it.
         if (header.frames > 0 && from == 0) count = std::min(count, static_cast<uint64_t>(header.frames));
+        if (count > static_cast<uint64_t>(kMostSeekEntries)) {
+            throw Error(ErrorCode::corrupt,
+                        fmt::format("has room for {} frames; a file holds up to {}", count, kMostSeekEntries));
+        }
         found.table.packets.reserve(count);
         for (uint64_t i = 0; i < count; ++i)
             found.table.packets.push_back(packed_packet(static_cast<int64_t>(i), begin + i * frame_bytes, frame_bytes));

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/npy.h"
+#include "codecs/checksum.h"
 #include "codecs/packed/npy_stack.h"
 #include "codecs/packed/packed_reader.h"
 
@@ -49,7 +50,7 @@ NpyReader::NpyReader(const std::filesystem::path& path, const ImageType& type, c
 }
 
 bool NpyReader::map(uint64_t size) {
-    if (!can_map_) return false;
+    if (!can_map_ || !options_.map) return false;
     const uint64_t wanted = header_.frames > 0 ? size : size + kRoomToGrow;
     mapping_ = file_->map(wanted);
     mapped_bytes_ = mapping_ ? wanted : 0;
@@ -61,8 +62,8 @@ bool NpyReader::map(uint64_t size) {
 Error NpyReader::missing(int64_t position, uint64_t size, uint64_t there) const {
     const ErrorPlace place{path_.string(), {}, {}};
     const uint64_t offset = header_.first_byte + static_cast<uint64_t>(position) * frame_bytes_;
-    const bool cut_off =
-        position >= 0 && (position < header_.frames || (static_cast<uint64_t>(position) == there && size > offset));
+    const bool partly_there = static_cast<uint64_t>(position) == there && size > offset && size - offset < frame_bytes_;
+    const bool cut_off = position >= 0 && (position < header_.frames || partly_there);
     if (cut_off) {
         return Error(ErrorCode::corrupt, place,
                      fmt::format("ends at byte {}, before the end of the frame at position {} ({} bytes at {})", size,
@@ -76,16 +77,24 @@ Error NpyReader::missing(int64_t position, uint64_t size, uint64_t there) const 
 cv::Mat NpyReader::read(int64_t position) {
     // The size is asked for each time: to touch a page behind the end would kill the process.
     const uint64_t size = file_->size();
-    const uint64_t there = size > header_.first_byte ? (size - header_.first_byte) / frame_bytes_ : 0;
+    uint64_t there = size > header_.first_byte ? (size - header_.first_byte) / frame_bytes_ : 0;
     const auto at = static_cast<uint64_t>(position);
+    // What is behind an array is none of its frames, but where the index knows the frame, the header is damaged.
+    const bool behind_array = header_.frames > 0 && position >= header_.frames && at < there;
+    if (behind_array && !recorded_header(npy_container(), type_, options_))
+        there = static_cast<uint64_t>(header_.frames);
     if (position < 0 || at >= there) throw missing(position, size, there);
     ++counters_.frames_decoded;
     owner_.reset();
     if (!header_.plain) return gather(position);
     const uint64_t offset = header_.first_byte + at * frame_bytes_;
-    if (offset + frame_bytes_ <= mapped_bytes_ || map(size)) {
+    // Elements of an image must lie where their type wants them, which headers of others need not heed.
+    const bool aligned = header_.first_byte % static_cast<uint64_t>(CV_ELEM_SIZE1(type_.depth)) == 0;
+    if (aligned && (offset + frame_bytes_ <= mapped_bytes_ || map(size))) {
         owner_ = mapping_;
-        return {type_.height, type_.width, type_.cv_type(), const_cast<uint8_t*>(mapping_.get() + offset)};
+        const cv::Mat view(type_.height, type_.width, type_.cv_type(), const_cast<uint8_t*>(mapping_.get() + offset));
+        check_bytes(position, view);
+        return view;
     }
     cv::Mat image(type_.height, type_.width, type_.cv_type());
     counters_.bytes_read += static_cast<int64_t>(frame_bytes_);
@@ -93,7 +102,20 @@ cv::Mat NpyReader::read(int64_t position) {
         throw Error(ErrorCode::corrupt, {path_.string(), {}, {}},
                     fmt::format("ends before the end of the frame at position {}", position));
     }
+    check_bytes(position, image);
     return image;
+}
+
+void NpyReader::check_bytes(int64_t position, const cv::Mat& image) const {
+    if (!options_.check_bytes || !options_.packets) return;
+    const std::shared_ptr<const PacketTable> table = options_.packets(position);
+    if (!table || position < table->first_position || position >= table->first_position + table->frame_count()) return;
+    const Packet& packet = table->packet_of(position - table->first_position);
+    if (packet.checksum && *packet.checksum != frame_checksum({image.data, frame_bytes_})) {
+        throw Error(
+            ErrorCode::corrupt, {path_.string(), {}, {}},
+            fmt::format("the pixels of the frame at position {} have changed since they were recorded", position));
+    }
 }
 
 /// One frame of an array whose elements lie in another order or form.

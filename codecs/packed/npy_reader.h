@@ -30,6 +30,7 @@ public:
 private:
     Error missing(int64_t position, uint64_t size, uint64_t there) const;
     bool map(uint64_t size);
+    void check_bytes(int64_t position, const cv::Mat& image) const;
     cv::Mat gather(int64_t position);
 
     std::filesystem::path path_;

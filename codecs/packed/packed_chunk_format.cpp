@@ -42,6 +42,12 @@ std::optional<std::string> PackedChunkFormat::refuses(const ImageType& type) con
     return std::nullopt;
 }
 
+uint64_t PackedChunkFormat::most_bytes_held_back(const ImageType& type, const CodecOptions& codec) const {
+    const int threads = kind_.make_encoder ? threads_of(codec) : 1;
+    const int frames = threads > 1 ? kFramesHeldPerThread * threads : 1;
+    return static_cast<uint64_t>(frames) * kind_.container.most_bytes(type);
+}
+
 void PackedChunkFormat::check_options(const CodecOptions& options) const {
     check_option_names(kind_.info, options);
     if (kind_.check_values) kind_.check_values(options);

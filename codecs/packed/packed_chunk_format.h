@@ -32,6 +32,7 @@ public:
 
     const ChunkFormatInfo& info() const override { return kind_.info; }
     std::optional<std::string> refuses(const ImageType& type) const override;
+    uint64_t most_bytes_held_back(const ImageType& type, const CodecOptions& codec) const override;
     void check_options(const CodecOptions& options) const override;
     std::unique_ptr<ChunkWriter> create(const std::filesystem::path& path, const ImageType& type,
                                         const CodecOptions& codec, const ChunkWriteOptions& options) const override;

@@ -50,12 +50,13 @@ void check_contiguous(const PacketTable& table, uint64_t first_byte) {
 
 SeekEntry PackedContainer::entry_of(File& file, const Packet& packet, const ImageType& type) const {
     std::array<uint8_t, kFrameEnding> ending{};
-    if (packet.size < ending.size() || packet.size > most_bytes(type) ||
-        file.read_at(ending.data(), ending.size(), packet.offset + packet.size - ending.size()) != ending.size()) {
+    const size_t count = std::min<size_t>(ending.size(), packet.size);
+    if (count == 0 || packet.size > most_bytes(type) ||
+        file.read_at(ending.data(), count, packet.offset + packet.size - count) != count) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("does not hold a frame of {} bytes at byte {}", packet.size, packet.offset));
     }
-    return entry_of(packet.size, ending, type);
+    return entry_of(packet.size, std::span<const uint8_t>(ending).first(count), type);
 }
 
 void PackedContainer::complete_in_place(const fs::path& path, const PacketTable& table) const {

@@ -124,7 +124,7 @@ cv::Mat PackedReader::read(int64_t position) {
         }
         cv::Mat image(type_.height, type_.width, type_.cv_type());
         try {
-            decoder_->decode(bytes_, image);
+            decoder_->decode(bytes_, image, packet.checksum.has_value());
         } catch (const Error& error) {
             throw Error(error.code(), error.place(),
                         fmt::format("the frame at position {}: {}", position, error.message()));

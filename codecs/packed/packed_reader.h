@@ -17,8 +17,10 @@ namespace reelstore {
 class PackedDecoder {
 public:
     virtual ~PackedDecoder() = default;
-    /// `image` is of the type that the decoder was made for, and continuous. Throws Error(corrupt) without a place.
-    virtual void decode(std::span<const uint8_t> bytes, cv::Mat& image) = 0;
+    /// `image` is of the type that the decoder was made for, and continuous. The bytes' own checksums are compared
+    /// unless `verified` says that the bytes are known to be those that were written. Throws Error(corrupt) without a
+    /// place.
+    virtual void decode(std::span<const uint8_t> bytes, cv::Mat& image, bool verified) = 0;
 };
 
 /// What the header of a file must have said by the packets recorded in the index, for files where it is damaged: no

@@ -111,7 +111,7 @@ void PackedWriter::write(const cv::Mat& image) {
                     fmt::format("a file holds up to {} frames", kMostSeekEntries));
     }
     if (!threads_.empty()) {
-        changed_.wait(lock, [&] { return failure_ || jobs_.size() < 2 * threads_.size(); });
+        changed_.wait(lock, [&] { return failure_ || jobs_.size() < kFramesHeldPerThread * threads_.size(); });
         rethrow_failure();
         std::unique_ptr<Job> job = std::make_unique<Job>();
         if (!spare_jobs_.empty()) {
@@ -224,6 +224,10 @@ void PackedWriter::drain() {
 }
 
 void PackedWriter::finish() {
+    {
+        const std::lock_guard lock(mutex_);
+        rethrow_failure();
+    }
     if (finished_) return;
     drain();
     finished_ = true;
@@ -232,8 +236,10 @@ void PackedWriter::finish() {
     try {
         if (!tail.empty()) write_at(tail, end_);
         write_at(container_.begin(type_, static_cast<int64_t>(entries_.size())), 0);
-    } catch (const Error& error) {
-        throw error.at({path_.string(), {}, {}});
+    } catch (...) {
+        const std::lock_guard lock(mutex_);
+        fail(std::current_exception());
+        rethrow_failure();
     }
     const std::lock_guard lock(mutex_);
     end_ += tail.size();

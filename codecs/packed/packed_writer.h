@@ -18,6 +18,9 @@
 
 namespace reelstore {
 
+/// Frames that a writer with several threads has taken and not yet written, at most, for each of them.
+inline constexpr int kFramesHeldPerThread = 2;
+
 /// Turns images into the bytes that a container keeps of them. Used by one thread at a time.
 class PackedEncoder {
 public:

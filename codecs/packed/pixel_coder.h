@@ -66,8 +66,9 @@ public:
 
     /// `image` is created if it is not of the type already; its rows need not follow each other in memory. Throws
     /// Error(corrupt) (without a place) for anything that is not such a frame of this type, and `image` then holds
-    /// anything; never uses more memory than the type needs.
-    void decode(std::span<const uint8_t> bytes, cv::Mat& image);
+    /// anything; never uses more memory than the type needs. With `verified` the
+    /// checksums in the frame are not compared, which is for bytes that are known to be those that were written.
+    void decode(std::span<const uint8_t> bytes, cv::Mat& image, bool verified = false);
 
 private:
     struct FreeContext {

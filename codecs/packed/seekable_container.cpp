@@ -134,9 +134,9 @@ public:
     PackedHeader read_header(File& file) const override {
         uint64_t content = 0;
         std::string reason;
-        const uint64_t bytes = zstd_frame_bytes(file, 0, &content, &reason);
+        const uint64_t bytes = zstd_frame_bytes(file, 0, 2 * kLongestNpyHeader, &content, &reason);
         if (bytes == 0) throw Error(ErrorCode::corrupt, fmt::format("begins with {}", reason));
-        if (content > kLongestNpyHeader || bytes > 2 * kLongestNpyHeader) {
+        if (content > kLongestNpyHeader) {
             throw Error(ErrorCode::unsupported,
                         "its first frame is not the header of an array alone, so its images cannot be told apart");
         }
@@ -178,7 +178,7 @@ protected:
 
     uint64_t frame_bytes(File& file, uint64_t offset, const ImageType& type, std::string* reason) const override {
         uint64_t content = 0;
-        const uint64_t bytes = zstd_frame_bytes(file, offset, &content, reason);
+        const uint64_t bytes = zstd_frame_bytes(file, offset, most_bytes(type), &content, reason);
         if (bytes == 0 || content == type.bytes()) return bytes;
         *reason = fmt::format("a frame of {} bytes, where an image has {}", content, type.bytes());
         return 0;

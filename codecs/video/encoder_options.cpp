@@ -92,7 +92,8 @@ const std::vector<EncoderTraits>& all_traits() {
          .family = EncoderFamily::mjpeg,
          .pixel_formats = {"yuv420p", "yuv422p", "yuv444p"},
          .has_gop = false,
-         .has_bframes = false},
+         .has_bframes = false,
+         .has_threads = false},
     };
     return traits;
 }

@@ -32,6 +32,8 @@ TEST_CASE("error: system errors get the code a caller can act on") {
     CHECK(system_error(ENOENT, "f", "open").code() == ErrorCode::not_found);
     CHECK(system_error(EEXIST, "f", "create").code() == ErrorCode::already_exists);
     CHECK(system_error(EIO, "f", "read").code() == ErrorCode::io);
+    // What the process lacks is no damage of the file, for which salvage and repair take every code but this.
+    for (const int lack : {EMFILE, ENFILE, ENOMEM}) CHECK(system_error(lack, "f", "open").code() == ErrorCode::io);
     CHECK(std::string(system_error(ENOENT, "f", "open").what()) == "f: cannot open: No such file or directory");
 }
 

@@ -1,6 +1,8 @@
 #include "codecs/image_chunk_format.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <numeric>
 #include <random>
 
@@ -11,6 +13,7 @@
 #include "base/file_system.h"
 #include "base/numbered_frames.h"
 #include "tests/codecs/image_equality.h"
+#include "tests/fault_file_system.h"
 #include "tests/temporary_folder.h"
 #include "tests/thrown_error.h"
 
@@ -193,6 +196,56 @@ TEST_CASE("image_folder: the writer overwrites nothing and takes one type only")
     write_new_file(folder / "0" / "000000.png", "x", 1);
     CHECK(error_of([&] { writer->write(make_numbered_image(type, 0)); }) == ErrorCode::already_exists);
     CHECK(writer->take_stored().empty());
+}
+
+TEST_CASE("image_folder: writers together hold few files open, also after others have failed or ended unsynced") {
+    constexpr int64_t kMostOpen = 256;
+    constexpr int kWriters = 8;
+    const ImageType type{16, 16, 1, CV_8U};
+    const ChunkFormat* pgm = find_chunk_format("pgm");
+    const auto open_files = [] {
+        namespace fs = std::filesystem;
+        return static_cast<int64_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+    };
+    const TemporaryFolder folder;
+    FaultFileSystem faults;
+    const FileSystemOverride override(faults);
+    for (const std::string end : {"unsynced", "synced", "failed", "unsynced again"}) {
+        CAPTURE(end);
+        faults.set_plan({});
+        const int64_t before = open_files();
+        std::vector<std::unique_ptr<ChunkWriter>> writers;
+        for (int i = 0; i < kWriters; ++i) writers.push_back(pgm->create(folder / (end + std::to_string(i)), type, {}));
+        int64_t most = 0;
+        for (int frame = 0; frame < 100; ++frame) {
+            for (const auto& writer : writers) {
+                writer->write(make_numbered_image(type, frame));
+                most = std::max(most, open_files() - before);
+            }
+        }
+        CHECK(most == kMostOpen);
+        FaultPlan plan;
+        plan.nth = 1;
+        plan.repeat = FaultPlan::Repeat::for_ever;
+        plan.counted = [](const FileOperation& operation) { return operation.kind == OperationKind::sync; };
+        if (end == "failed") faults.set_plan(plan);
+        int failed = 0;
+        for (const auto& writer : writers) {
+            if (end == "synced") writer->sync();
+            if (end == "failed") failed += error_of([&] { writer->sync(); }) == ErrorCode::io;
+        }
+        // One of them has just synced because of the others.
+        CHECK(failed == (end == "failed" ? kWriters - 1 : 0));
+        if (!end.starts_with("unsynced")) CHECK(open_files() == before);
+        writers.clear();
+        CHECK(open_files() == before);
+    }
+    // None of them counts any more: files wait for a sync of up to 128.
+    const int64_t before = open_files();
+    faults.set_plan({});
+    const auto writer = pgm->create(folder / "last", type, {});
+    for (int frame = 0; frame < 127; ++frame) writer->write(make_numbered_image(type, frame));
+    CHECK(open_files() == before + 127);
 }
 
 TEST_CASE("image_folder: missing, oversized and damaged files leave the others readable") {

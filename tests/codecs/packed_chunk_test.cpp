@@ -442,4 +442,41 @@ TEST_CASE("packed: options are checked, and frames of another type refused") {
     }
 }
 
+TEST_CASE("packed: raw pixels are compared with their checksums when that is wanted, mapped or read") {
+    const TemporaryFolder folder(memory_folder());
+    const ImageType type{12, 20, 1, CV_16U};
+    const auto path = folder / "a.npy";
+    const auto table = packed_table("raw/npy", type, write_packed("raw/npy", path, type, 4));
+    std::vector<uint8_t> bytes = file_bytes(path);
+    bytes[table->packets[2].offset + 17] ^= 1;
+    write_bytes(path, bytes);
+    for (const bool map : {true, false}) {
+        ChunkReadOptions options;
+        options.packets = [&](std::optional<int64_t>) { return table; };
+        options.map = map;
+        CHECK_NOTHROW(packed_format("raw/npy").open(path, type, options)->read(2));
+        options.check_bytes = true;
+        const auto reader = packed_format("raw/npy").open(path, type, options);
+        CHECK((reader->read(1), reader->owner() != nullptr) == map);
+        std::string message;
+        CHECK(error_of([&] { reader->read(2); }, &message) == ErrorCode::corrupt);
+        CHECK(message.find("position 2") != std::string::npos);
+        CHECK(same_bytes(reader->read(3), packed_test_image(type, 3, false)));
+    }
+}
+
+TEST_CASE("packed: bytes behind the array of a foreign .npy are none of its frames") {
+    const TemporaryFolder folder(memory_folder());
+    const ImageType type{4, 5, 1, CV_8U};
+    const auto path = folder / "a.npy";
+    write_packed("raw/npy", path, type, 3);
+    std::vector<uint8_t> bytes = file_bytes(path);
+    bytes.insert(bytes.end(), 40, 7);
+    write_bytes(path, bytes);
+    const auto reader = packed_format("raw/npy").open(path, type);
+    CHECK(reader->frame_count() == 3);
+    CHECK(error_of([&] { reader->read(3); }) == ErrorCode::not_found);
+    CHECK(same_bytes(reader->read(2), packed_test_image(type, 2, true)));
+}
+
 }  // namespace reelstore

@@ -178,13 +178,30 @@ TEST_CASE("packed: hostile headers and frames are refused, and take no memory") 
     std::vector<uint8_t> bomb(ZSTD_compressBound(size_t{64} << 20));
     {
         const std::vector<uint8_t> zeros(size_t{64} << 20);
-        bomb.resize(ZSTD_compress(bomb.data(), bomb.size(), zeros.data(), zeros.size(), 1));
+        ZSTD_CCtx* const context = ZSTD_createCCtx();
+        ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+        bomb.resize(ZSTD_compress2(context, bomb.data(), bomb.size(), zeros.data(), zeros.size()));
+        ZSTD_freeCCtx(context);
     }
     CHECK(refused("zstd/npy", bomb) == ErrorCode::unsupported);
     // The same in the place of an image.
     std::vector<uint8_t> file = zstd_npy_container().begin(kType, 1);
     file.insert(file.end(), bomb.begin(), bomb.end());
     CHECK(refused("zstd/npy", file) == ErrorCode::not_found);
+    // Sparse files, in which every byte is a block's header, and which would hold more frames than there is memory for.
+    const auto sparse = folder / "sparse.npy.zst";
+    write_bytes(sparse, {0x28, 0xB5, 0x2F, 0xFD, 0x24, 0x80});
+    std::filesystem::resize_file(sparse, uint64_t{1} << 40);
+    CHECK(error_of([&] { packed_format("zstd/npy").open(sparse, kType); }) == ErrorCode::corrupt);
+    const auto many = folder / "many.npy";
+    const ImageType pixel{1, 1, 1, CV_8U};
+    write_bytes(many, npy_container().begin(pixel, 0));
+    std::filesystem::resize_file(many, uint64_t{1} << 40);
+    CHECK(error_of([&] { npy_container().find_frames(many); }) == ErrorCode::corrupt);
+    // Another program's frame of zstd without a checksum.
+    std::vector<uint8_t> unchecked = zstd_npy_container().begin(kType, 1);
+    unchecked[4] &= static_cast<uint8_t>(~0x04);
+    CHECK(refused("zstd/npy", unchecked) == ErrorCode::corrupt);
     // A seek table that speaks of frames larger than any, of too many, and of bytes that are not there.
     const std::vector<uint8_t> header = zstd_npy_container().begin(kType, 1);
     const auto header_bytes = static_cast<uint32_t>(header.size());

@@ -173,6 +173,60 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("media file: frames of one to three bytes are completed and joined as others are") {
+    const TemporaryFolder folder(memory_folder());
+    for (const ImageType& type : {ImageType{1, 1, 1, CV_8U}, ImageType{1, 1, 3, CV_8U}, ImageType{1, 1, 1, CV_16U}}) {
+        for (const std::string& name : kPackedFormats) {
+            CAPTURE(name);
+            CAPTURE(type.text());
+            const std::string extension = packed_format(name).info().extension;
+            const auto path = folder / ("a" + extension);
+            const auto table = packed_table(name, type, write_packed(name, path, type, 5, {}, false));
+            complete_media(path, *table);
+            CHECK(media_complete(*file_system().open(path, OpenMode::read), container_of(path)));
+            PacketFile file(path, table);
+            const std::vector<RemuxPart> parts = {{&file, table}, {&file, part_of(*table, {3, 1})}};
+            const auto joined = folder / ("joined" + extension);
+            CHECK(join_media(parts, joined, extension).table.frame_count() == 7);
+            const auto reader = packed_format(name).open(joined, type);
+            const std::vector<int> numbers = {0, 1, 2, 3, 4, 3, 1};
+            for (size_t i = 0; i < numbers.size(); ++i) {
+                const cv::Mat expected = packed_test_image(type, numbers[i], numbers[i] % 2 == 0);
+                CHECK(same_bytes(reader->read(static_cast<int64_t>(i)), expected));
+            }
+            std::filesystem::remove(path);
+            std::filesystem::remove(joined);
+        }
+    }
+}
+
+TEST_CASE("media file: a complete file with frames that never reached the disk is told by its table") {
+    const TemporaryFolder folder(memory_folder());
+    for (const std::string& name : kPackedFormats) {
+        CAPTURE(name);
+        const auto path = folder / ("a" + packed_format(name).info().extension);
+        const auto all = packed_table(name, kType, write_packed(name, path, kType, 6));
+        std::vector<uint8_t> bytes = file_bytes(path);
+        const Packet& torn = all->packets[4];
+        std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(torn.offset), torn.size, uint8_t{0});
+        write_bytes(path, bytes);
+        const auto committed = part_of(*all, {0, 1, 2, 3});
+        CHECK(frames_behind_table(path, *committed) == 2);
+        complete_media(path, *committed);
+        check_complete(name, path, {0, 1, 2, 3});
+        // The same file without its end: whole frames may lie behind the torn one.
+        bytes.resize(all->packets[5].offset + all->packets[5].size);
+        const std::vector<uint8_t> open_header = packed_container_of(path)->begin(kType, 0);
+        std::copy(open_header.begin(), open_header.end(), bytes.begin());
+        write_bytes(path, bytes);
+        if (name == "raw/npy") {
+            CHECK(frames_behind_table(path, *committed) == 2);
+        } else {
+            CHECK_FALSE(frames_behind_table(path, *committed));
+        }
+    }
+}
+
 TEST_SUITE_END();
 
 TEST_CASE("media file: parts of packed arrays are joined as they are") {

@@ -409,6 +409,7 @@ TEST_CASE("options that a format does not have, and values that it does not know
         {"av1/mkv", {{"bframes", "2"}}, "bframes"},
         {"av1/mkv", {{"qp", "0"}}, "qp"},
         {"mjpeg/avi", {{"range", "full"}}, "range"},
+        {"mjpeg/avi", {{"threads", "2"}}, "threads"},
         {"avc1/mp4", {{"bits", "12"}}, "10"},
         {"h264-lossless/mp4", {{"crf", "0"}}, "nothing may be lost"},
         {"avc1/mp4", {{"slices", "4"}}, "slices"},
@@ -514,4 +515,85 @@ TEST_CASE("encoders of devices are refused where there is none, saying why") {
     CHECK(refused("avc1/mp4", {{"encoder", "h264_nvenc"}, {"bits", "10"}}));
     CHECK(refused("hevc/mp4", {{"encoder", "hevc_vaapi"}, {"crf", "20"}}));
     CHECK(refused("hevc/mp4", {{"encoder", "hevc_vaapi"}, {"preset", "fast"}}));
+}
+
+TEST_CASE("options of the encoders of devices are read as their list says") {
+    using Names = std::vector<std::string>;
+    const struct {
+        const char* encoder;
+        Names options;
+        std::vector<CodecOptions> good;
+        std::vector<CodecOptions> bad;
+    } cases[] = {
+        {"h264_nvenc",
+         {"encoder", "preset", "crf", "qp", "gop", "bframes", "pix_fmt", "range", "frame_rate"},
+         {{{"preset", "fastest"}}, {{"crf", "1"}}, {{"qp", "0"}, {"gop", "30"}}, {{"pix_fmt", "yuv444p"}}},
+         {{{"preset", "p1"}}, {{"crf", "0"}}, {{"crf", "52"}}, {{"qp", "20"}, {"crf", "20"}}, {{"pix_fmt", "gray"}}}},
+        {"hevc_nvenc",
+         {"encoder", "preset", "crf", "qp", "gop", "bframes", "pix_fmt", "range", "bits", "frame_rate"},
+         {{{"bits", "10"}}, {{"range", "limited"}, {"bframes", "2"}}},
+         {{{"bits", "12"}}, {{"gop", "0"}}, {{"bframes", "17"}}}},
+        {"h264_vaapi",
+         {"encoder", "qp", "gop", "bframes", "pix_fmt", "range", "frame_rate"},
+         {{{"qp", "1"}}, {{"qp", "51"}, {"range", "full"}}, {{"pix_fmt", "yuvj420p"}}},
+         {{{"qp", "0"}}, {{"qp", "52"}}, {{"pix_fmt", "yuv444p"}}, {{"range", "wide"}}}},
+        {"hevc_vaapi",
+         {"encoder", "qp", "gop", "bframes", "pix_fmt", "range", "bits", "frame_rate"},
+         {{{"bits", "10"}, {"frame_rate", "29.97"}}},
+         {{{"bits", "12"}}, {{"qp", "best"}}}},
+    };
+    const Names every_option = {"preset", "tune", "crf",   "qp",      "gop",    "bframes",    "quality", "pix_fmt",
+                                "range",  "bits", "coder", "context", "slices", "frame_rate", "threads"};
+    const Names allowed = {"libx264", "h264_nvenc", "h264_vaapi", "hevc_nvenc", "hevc_vaapi"};
+    const auto with = [](CodecOptions options, const std::string& encoder) {
+        options["encoder"] = encoder;
+        return options;
+    };
+    for (const auto& test : cases) {
+        const std::string encoder = test.encoder;
+        CAPTURE(encoder);
+        Names listed;
+        CodecOptions defaults;
+        for (const CodecOptionInfo& option : encoder_option_list({encoder})) {
+            listed.push_back(option.name);
+            if (option.name != "qp" && option.name != "bits") defaults[option.name] = option.default_value;
+        }
+        CHECK(listed == test.options);
+        const EncoderSettings said = parse_encoder_options(defaults, allowed);
+        const EncoderSettings unsaid = parse_encoder_options({{"encoder", encoder}}, allowed);
+        for (const EncoderSettings& settings : {said, unsaid}) {
+            CHECK(settings.encoder == encoder);
+            CHECK(settings.pixel_format == "yuv420p");
+            CHECK(settings.full_range);
+            CHECK_FALSE(settings.bits);
+            CHECK(settings.qp.has_value() == encoder.ends_with("vaapi"));
+            CHECK((settings.crf > 0) == encoder.ends_with("nvenc"));
+            CHECK(settings.preset.empty() == encoder.ends_with("vaapi"));
+            CHECK(refuses_images(settings, deep_type(64, 64, 1)));
+            CHECK_FALSE(refuses_images(settings, image_type(64, 64, 3)));
+        }
+        for (const CodecOptions& options : test.good)
+            CHECK_NOTHROW(parse_encoder_options(with(options, encoder), allowed));
+        for (const CodecOptions& options : test.bad) {
+            CHECK(error_of([&] { parse_encoder_options(with(options, encoder), allowed); }) ==
+                  ErrorCode::invalid_argument);
+        }
+        for (const std::string& name : every_option) {
+            if (std::find(listed.begin(), listed.end(), name) != listed.end()) continue;
+            CAPTURE(name);
+            std::string message;
+            CHECK(error_of(
+                      [&] {
+                          parse_encoder_options({{"encoder", encoder}, {name, "1"}}, allowed);
+                      },
+                      &message) == ErrorCode::invalid_argument);
+            CHECK(message.find("encoder " + encoder + " has no option '" + name + "'") != std::string::npos);
+        }
+    }
+    const EncoderSettings deep = parse_encoder_options({{"encoder", "hevc_vaapi"}, {"bits", "10"}}, allowed);
+    CHECK_FALSE(refuses_images(deep, deep_type(64, 64, 1)));
+    CHECK(refuses_images(deep, image_type(64, 64, 1)));
+    CHECK(error_of([&] {
+              parse_encoder_options({{"encoder", "h264_nvenc"}}, {"libx264"});
+          }) == ErrorCode::invalid_argument);
 }

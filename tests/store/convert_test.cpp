@@ -305,6 +305,17 @@ TEST_CASE("raw camera images stay raw where the format changes no pixel") {
         CHECK(difference(folder / "color", decoded, range(0, 9)) == "");
         fs::remove_all(folder / "color");
     }
+    // An encoding that the images do not fit any more would be written down.
+    for (const char* format : {"png+color", "avc1/mp4", "jpg"}) {
+        CAPTURE(format);
+        std::string message;
+        CHECK(error_of(
+                  [&] {
+                      StoreConverter({{&raw, all_of(raw)}}, {.format = format});
+                  },
+                  &message) == ErrorCode::wrong_type);
+        CHECK(message.find("read decoded") != std::string::npos);
+    }
 }
 
 TEST_CASE("damaged frames are named and left out, or end the work") {
@@ -342,6 +353,94 @@ TEST_CASE("damaged frames are named and left out, or end the work") {
     CHECK(error->place().chunk == 1);
     writer.close();
     CHECK(difference(folder / "strict", intact, range(0, 14)) == "");
+}
+
+TEST_CASE("what only this process cannot read is no damage") {
+    const TemporaryFolder folder;
+    write_source(folder / "source", "npy", 12, 4);
+    StoreReader source(folder / "source");
+    class NoMemory : public ForwardingFileSystem {
+    public:
+        std::unique_ptr<File> open(const fs::path& path, OpenMode mode) override {
+            if (mode == OpenMode::read && path.filename() == "000001.npy" && path.parent_path().filename() == "000001")
+                throw Error(ErrorCode::internal, {path.string(), {}, {}}, "out of memory");
+            return ForwardingFileSystem::open(path, mode);
+        }
+    };
+    StoreConverter converter({{&source, all_of(source)}}, {.format = "png", .chunk_frames = 3, .skip_damaged = true});
+    StoreWriter writer(folder / "out", converter.writer_options());
+    {
+        NoMemory none;
+        const FileSystemOverride in_place(none);
+        const std::optional<Error> error = thrown_by([&] { converter.convert_to(writer); });
+        REQUIRE(error);
+        CHECK(error->code() == ErrorCode::internal);
+        CHECK(error->place().frame_index == 5);
+        CHECK(error->message().find("--skip-damaged") == std::string::npos);
+    }
+    writer.close();
+    CHECK(difference(folder / "out", source, range(0, 5)) == "");
+    fs::remove_all(folder / "out");
+    convert_into(folder / "out", {{&source, all_of(source)}}, {.format = "png"});
+    NoMemory none;
+    const FileSystemOverride in_place(none);
+    CHECK(error_of([&] { check_conversion({{&source, all_of(source)}}, folder / "out"); }) == ErrorCode::internal);
+}
+
+TEST_CASE("an image that the encoder cannot hold is named, and those before it are kept") {
+    const TemporaryFolder folder;
+    const ImageType deep{kFixtureHeight, kFixtureWidth, 1, CV_16U};
+    const int count = 12;
+    {
+        StoreWriter writer(folder / "source", {.format = "raw/npy"});
+        for (int i = 0; i < count; ++i) {
+            cv::Mat image(deep.height, deep.width, CV_16UC1, cv::Scalar(40 * i));
+            if (i == count - 1) image.at<uint16_t>(3, 4) = 2000;
+            writer.add(image, 100 + i, fixture_time(i));
+        }
+        writer.close();
+    }
+    StoreReader source(folder / "source");
+    // The last image is behind others of its chunk, or the first of its own.
+    for (const int64_t chunk_frames : {5, 11, 100}) {
+        for (const bool skip : {false, true}) {
+            CAPTURE(chunk_frames);
+            StoreConverter converter({{&source, all_of(source)}}, {.format = "h264-lossless/mp4",
+                                                                   .codec = {{"bits", "10"}},
+                                                                   .chunk_frames = chunk_frames,
+                                                                   .skip_damaged = skip,
+                                                                   .threads = 2});
+            StoreWriter writer(folder / "out", converter.writer_options());
+            const std::optional<Error> error = thrown_by([&] { converter.convert_to(writer); });
+            REQUIRE(error);
+            CHECK(error->code() == ErrorCode::wrong_type);
+            CHECK(error->place().path == (folder / "source").string());
+            CHECK(error->place().frame_index == count - 1);
+            CHECK(error->message().find("2000") != std::string::npos);
+            writer.close();
+            StoreReader out(folder / "out");
+            REQUIRE(out.frame_count() == count - 1);
+            for (int64_t i = 0; i < count - 1; ++i) {
+                CHECK(out.at_index(i).number == 100 + i);
+                CHECK(same_pixels(out.at_index(i).image, source.at_index(i).image));
+            }
+            CHECK(!verify(folder / "out", VerifyLevel::hash).damaged());
+            CHECK(!fs::exists(folder / "out.converting"));
+            fs::remove_all(folder / "out");
+        }
+    }
+}
+
+TEST_CASE("more threads than an encoder takes") {
+    const TemporaryFolder folder;
+    write_source(folder / "source", "npy", 12, 6);
+    StoreReader source(folder / "source");
+    for (const CodecOptions& codec : {CodecOptions(), CodecOptions{{"threads", "3"}}}) {
+        convert_into(folder / "out", {{&source, all_of(source)}},
+                     {.format = "avc1/mp4", .codec = codec, .chunk_frames = 6, .threads = 140});
+        CHECK(difference(folder / "out", source, range(0, 12)) == "");
+        fs::remove_all(folder / "out");
+    }
 }
 
 TEST_CASE("what is read back and is not the same is told") {
@@ -419,11 +518,20 @@ TEST_CASE("a folder that an earlier run has left is not taken for one's own") {
     const TemporaryFolder folder;
     write_source(folder / "source", "npy", 4, 2);
     StoreReader source(folder / "source");
+    std::string message;
+    const auto convert = [&] { convert_into(folder / "out", {{&source, all_of(source)}}, {.format = "png"}); };
     fs::create_directory(folder / "out.converting");
-    CHECK(error_of([&] {
-              convert_into(folder / "out", {{&source, all_of(source)}}, {.format = "png"});
-          }) == ErrorCode::already_exists);
+    CHECK(error_of(convert, &message) == ErrorCode::already_exists);
+    CHECK(message.find("remove it") != std::string::npos);
     CHECK(fs::exists(folder / "out.converting"));
+    fs::remove_all(folder / "out.converting");
+    fs::remove_all(folder / "out");
+    // Nobody is told to remove a recording.
+    write_source(folder / "out.converting", "npy", 4, 2);
+    CHECK(error_of(convert, &message) == ErrorCode::already_exists);
+    CHECK(message.find("remove it") == std::string::npos);
+    CHECK(message.find("another name") != std::string::npos);
+    CHECK(StoreReader(folder / "out.converting").frame_count() == 4);
 }
 
 TEST_CASE("memory does not grow with the recording") {

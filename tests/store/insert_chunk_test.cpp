@@ -107,3 +107,60 @@ TEST_CASE("a video that does not fit is refused and the store goes on") {
           ErrorCode::invalid_argument);
     images.close();
 }
+
+TEST_CASE("16-bit video that is taken in comes back exactly, and fits in no store of 8-bit images") {
+    const TemporaryFolder folder;
+    for (const int channels : {1, 3}) {
+        CAPTURE(channels);
+        const std::string name = std::to_string(channels);
+        const ImageType type{kFixtureHeight, kFixtureWidth, channels, CV_16U};
+        const auto image = [&](int number) {
+            cv::Mat noise(type.height, type.width, type.cv_type());
+            cv::RNG(static_cast<uint64_t>(number) + 1).fill(noise, cv::RNG::UNIFORM, 0, 65536);
+            return noise;
+        };
+        const auto video = folder / (name + ".mkv");
+        {
+            const auto writer = find_chunk_format("ffv1/mkv")->create(video, type, {});
+            for (int i = 0; i < 6; ++i) writer->write(image(i));
+            writer->finish();
+        }
+        StoreWriter writer(folder / name, {.format = "ffv1/mkv"});
+        writer.insert_chunk(video, counting(0, 6), times_of(0, 6));
+        writer.add(image(6), 6, fixture_time(6));
+        writer.insert_chunk(video, counting(7, 6), times_of(7, 6));
+        writer.close();
+        StoreReader store(folder / name);
+        CHECK(store.image_type() == type);
+        REQUIRE(store.frame_count() == 13);
+        for (int i = 12; i >= 0; --i) {
+            const cv::Mat read = store.at_index(i).image;
+            REQUIRE(ImageType::of(read) == type);
+            CHECK(cv::norm(read, image(i % 7), cv::NORM_INF) == 0);
+        }
+
+        const ImageType shallow{type.height, type.width, channels, CV_8U};
+        StoreWriter other(folder / (name + "-8bit"), {.format = "ffv1/mkv"});
+        other.add(make_numbered_image(shallow, 0), 0, fixture_time(0));
+        CHECK(error_of([&] { other.insert_chunk(video, counting(1, 6), times_of(1, 6)); }) == ErrorCode::wrong_type);
+        other.close();
+        CHECK(StoreReader(folder / (name + "-8bit")).frame_count() == 1);
+    }
+}
+
+TEST_CASE("a frame with values that its video cannot hold is named in the error") {
+    const TemporaryFolder folder;
+    const ImageType type{kFixtureHeight, kFixtureWidth, 1, CV_16U};
+    StoreWriter writer(folder / "s", {.format = "ffv1/mkv", .chunk_frames = 4, .codec = {{"bits", "12"}}});
+    const Error error = expected_error([&] {
+        for (int i = 0; i < 9; ++i) {
+            const int value = i == 6 ? 4096 : i;
+            writer.add(cv::Mat(type.height, type.width, CV_16U, cv::Scalar(value)), 100 + i, fixture_time(i));
+        }
+        writer.close();
+    });
+    CHECK(error.code() == ErrorCode::wrong_type);
+    CHECK(error.place().chunk.has_value());
+    CHECK(error.place().frame_index == 6);
+    CHECK(std::string(error.what()).find("frame index 6") != std::string::npos);
+}

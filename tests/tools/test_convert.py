@@ -97,6 +97,11 @@ class Convert(ConvertTestCase):
         source = GOLDEN / "npy-bayer"
         self.assert_refused(run("convert", source, self.folder / "x", "--format", "png", "--demosaic", "vng"), USAGE, "--decode")
         self.assert_refused(run("convert", source, self.folder / "x", "--format", "png", "--decode", "--demosaic", "no"), USAGE)
+        gray = self.save_stack(numbered_stack(2), "gray", "--format", "npy")
+        for options in ([], ["--decode"]):
+            self.assert_refused(run("convert", gray, self.folder / "x", "--format", "png", "--demosaic", "vng", *options),
+                                USAGE, "the images are no Bayer mosaics")
+        self.assertFalse((self.folder / "x").exists())
         self.ok("convert", source, self.folder / "vng", "--format", "png", "--decode", "--demosaic", "vng")
         self.ok("convert", source, self.folder / "bilinear", "--format", "png", "--decode")
         self.assertTrue(numpy.array_equal(self.extracted(self.folder / "vng"), self.extracted(source, "--demosaic", "vng")))
@@ -172,6 +177,62 @@ class Convert(ConvertTestCase):
         rows = self.rows(source)
         self.assertEqual(self.rows(out), rows[:12] + rows[13:])
         self.ok("verify", out, "--level", "hash")
+
+    def test_nothing_readable(self):
+        """A good store is not replaced by an empty one."""
+        source = self.save_stack(numbered_stack(9), "a", "--format", "png", "--chunk-frames", 4)
+        good = self.save_stack(numbered_stack(5), "good", "--format", "npy")
+        for path in source.glob("*/*.png"):
+            path.unlink()
+        before = hash_of_tree(good)
+        for verb, *options in (["convert", "--format", "npy"], ["convert", "--format", "npy", "--verify"],
+                               ["convert", "--format", "npy", "--index", "2:4"],
+                               ["copy", "--reencode", "--skip-damaged"], ["copy", "--skip-damaged"]):
+            with self.subTest(verb=verb, options=options):
+                result = run(verb, source, good, "--force", *options)
+                self.assertEqual(result.code, FAILED, result.err)
+                self.assertIn("none of its frames could be read; the first: ", result.err)
+                self.assertIn(".png", result.err)
+                self.assertEqual(hash_of_tree(good), before)
+                self.assertEqual([path.name for path in self.folder.glob("good*")], ["good"])
+                self.assertEqual(run(verb, source, self.folder / "new", *options).code, FAILED)
+                self.assertFalse((self.folder / "new").exists())
+
+    def test_changed_pixels(self):
+        """Raw arrays are compared with their checksums, as they are looked at anyway."""
+        source = self.save_stack(numbered_stack(9), "a", "--format", "raw/npy", "--chunk-frames", 4)
+        path = source / "000001.npy"
+        data = bytearray(path.read_bytes())
+        data[-5] ^= 1
+        path.write_bytes(data)
+        rows = self.rows(source)
+        for verb, *options in (["convert", "--format", "png", "--verify"], ["copy", "--reencode", "--skip-damaged"]):
+            with self.subTest(verb=verb):
+                result = run(verb, source, self.folder / verb, *options)
+                self.assertEqual(result.code, DATA_LOST, result.err)
+                self.assertEqual(self.rows(self.folder / verb), rows[:7] + rows[8:])
+
+    def test_missing_video(self):
+        """Chunks that are gone are passed over when the new store is read back, too."""
+        source = self.save_stack(numbered_stack(30), "a", "--format", "avc1/mp4", "--chunk-frames", 10)
+        (source / "000001.mp4").unlink()
+        out = self.folder / "out"
+        result = self.json_of("convert", source, out, "--format", "png", "--verify", code=DATA_LOST)
+        self.assertEqual((result["frames"], result["frames_damaged"]), (20, 10))
+        self.assertEqual(result["verified"]["different"], 0)
+
+    def test_too_bright(self):
+        """An image that the encoder cannot hold is named by the store it is from."""
+        images = numpy.full((9, 64, 64), 1000, numpy.uint16)
+        images[8, 3, 5] = 2000
+        source = self.save_stack(images, "deep", "--format", "raw/npy")
+        out = self.folder / "out"
+        result = run("convert", source, out, "--format", "h264-lossless/mp4", "--set", "bits=10")
+        self.assertEqual(result.code, FAILED)
+        for word in (f"{source}:", "frame index 8", "2000", "the frames converted so far are in"):
+            self.assertIn(word, result.err)
+        self.assertNotIn(".converting", result.err)
+        self.assertTrue(numpy.array_equal(self.extracted(out), images[:8]))
 
     def test_interrupted(self):
         many = self.save_stack(numpy.repeat(numbered_stack(1, 240, 320), 800, axis=0), "many", "--format", "npy",

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "codecs/encoding.h"
 #include "store/convert.h"
 #include "store/layout.h"
 #include "tools/codec_options.h"
@@ -100,10 +101,15 @@ public:
 private:
     void open_source(const CodecOptions& codec) {
         StoreReaderOptions options;
+        options.map = false;
+        options.check_bytes = true;
         options.cache_bytes = kCacheBytes;
         if (const std::optional<Demosaic> method = RawLayoutOptions{.demosaic = demosaic_}.method())
             options.demosaic = *method;
         store_.emplace(source_, options);
+        const Encoding* encoding = find_encoding(store_->metadata().encoding);
+        if (!demosaic_.empty() && !(encoding && is_bayer(*encoding)))
+            throw UsageError("--demosaic: the images are no Bayer mosaics, so there is no method to choose");
         const ChunkFormat* format = find_chunk_format(format_);
         if (format) format->check_options(codec);
         if (!decode_ && format && keeps_encoding({&*store_}, *format, codec)) {
@@ -136,6 +142,10 @@ private:
         }
         if (result_.frames + result_.frames_damaged == 0 && store_->frame_count() > 0)
             throw Error(ErrorCode::not_found, "no frame was selected");
+        if (result_.frames == 0 && result_.frames_damaged > 0) {
+            throw Error(ErrorCode::corrupt, {source_, {}, {}},
+                        "none of its frames could be read; the first: " + result_.damage.front());
+        }
         const double seconds = now_monotonic() - begin;
         fmt::print(stderr, "{} frames converted to {} as {} in {:.1f} s ({:.0f}/s)\n", result_.frames, output_,
                    writer.metadata().format, seconds, static_cast<double>(result_.frames) / std::max(seconds, 1e-9));

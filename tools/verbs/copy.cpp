@@ -113,7 +113,7 @@ private:
         for (size_t i = 0; i + 1 < paths_.size(); ++i) {
             if (lies_in(output, store_folder(paths_[i])))
                 throw UsageError("the copy would lie in its source " + paths_[i]);
-            stores_.push_back(std::make_unique<StoreReader>(paths_[i]));
+            stores_.push_back(std::make_unique<StoreReader>(paths_[i], reader_options()));
             if (!stores_.back()->closed()) {
                 print_note(fmt::format("{} is not closed: of it the {} frames are copied that are committed by now",
                                        paths_[i], stores_.back()->frame_count()));
@@ -123,6 +123,14 @@ private:
                 throw UsageError("every n-th frame can only be copied with --reencode, not by A:B:STEP alone");
             sources_.push_back({stores_.back().get(), std::move(frames)});
         }
+    }
+
+    /// Where every pixel is looked at anyway, what is damaged is to be found out.
+    StoreReaderOptions reader_options() const {
+        StoreReaderOptions options;
+        options.map = !reencode_;
+        options.check_bytes = reencode_;
+        return options;
     }
 
     bool splits() const { return split_frames_ > 0 || split_seconds_ > 0; }
@@ -185,6 +193,13 @@ private:
         }
     }
 
+    /// Nothing at all is no copy, and must not replace one.
+    void refuse_unreadable() const {
+        if (damaged_ == 0) return;
+        throw Error(ErrorCode::corrupt, {stores_.size() == 1 ? paths_.front() : std::string(), {}, {}},
+                    "none of its frames could be read; the first: " + first_damage_);
+    }
+
     int make_store(const std::string& path, const StoreWriterOptions& options,
                    const std::function<int(StoreWriter&)>& fill) {
         const NewStore output{.verb = "copy",
@@ -204,6 +219,7 @@ private:
             const CopyResult result = copier.copy_to(writer, limit);
             if (damaged_ == 0) first_damage_ = result.first_damage;
             damaged_ += result.frames_damaged;
+            if (frames_ + result.frames == 0 && !result.cancelled) refuse_unreadable();
             fmt::print(stderr, "{} frames in {} chunks copied to {}\n", result.frames, result.chunks, path);
             return result.cancelled ? kExitInterrupted : kExitDone;
         });
@@ -238,6 +254,7 @@ private:
             damaged_ += result.frames_damaged;
             if (result.cancelled) return kExitInterrupted;
             if (result.frames + result.frames_damaged == 0) refuse_empty();
+            if (result.frames == 0) refuse_unreadable();
             fmt::print(stderr, "{} frames encoded anew in {}\n", result.frames, output);
             return kExitDone;
         });
@@ -245,8 +262,10 @@ private:
 
     /// The raw images are taken as they are.
     void open_raw() {
+        StoreReaderOptions options = reader_options();
+        options.decode = false;
         for (size_t i = 0; i < stores_.size(); ++i) {
-            stores_[i] = std::make_unique<StoreReader>(paths_[i], StoreReaderOptions{.decode = false});
+            stores_[i] = std::make_unique<StoreReader>(paths_[i], options);
             sources_[i] = {stores_[i].get(), selection_.frames_of(*stores_[i])};
         }
     }
