@@ -283,7 +283,7 @@ class Facts(StoreTestCase):
     def test_selftest(self):
         rows = self.lines_of("selftest", "--frames", 30)
         self.assertEqual({row["format"] for row in rows} - {name + "+color" for name in CHUNK_FORMATS},
-                         set(CHUNK_FORMATS) - {"av1/mkv"})  # its encoder wants larger images
+                         set(CHUNK_FORMATS))
         for row in rows:
             self.assertEqual(row["wrong"], 0, row)
             self.assertGreaterEqual(row["accesses"], 30 * 4)
