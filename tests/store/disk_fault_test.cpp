@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include <fmt/format.h>
+#include <opencv2/core.hpp>
 
 #include "base/file_system.h"
 #include "tests/fault_file_system.h"
@@ -222,6 +223,51 @@ TEST_CASE("on a full disk the chunk is completed and the next add says so") {
         add_promised_frame(writer, static_cast<int>(count));
         writer.close();
         CHECK(violation(folder / "s", count + 1, count + 1, true) == "");
+    }
+}
+
+TEST_CASE("on a full disk frames that several threads are encoding still get into the chunk") {
+    for (const char* format : {"raw/npy", "zstd/npy", "predicted/rpz"}) {
+        INFO(format);
+        const TemporaryFolder folder(memory_folder());
+        // Noise of 2 MiB a frame: more of them are under way than what is held back for a chunk's end.
+        cv::Mat image(1024, 2048, CV_8U);
+        cv::RNG random(7);
+        random.fill(image, cv::RNG::UNIFORM, 0, 256);
+        FaultFileSystem faults;
+        int64_t added = 0;
+        {
+            const FileSystemOverride in_place(faults);
+            StoreWriterOptions options;
+            options.format = format;
+            options.chunk_frames = 1000;
+            options.commit_interval = 0.05;
+            if (std::string(format) != "raw/npy") options.codec = {{"threads", "4"}};
+            StoreWriter writer(folder / "s", options);
+            writer.add(image, 0, 0);
+            writer.commit();
+            faults.set_free_bytes(uint64_t{21} << 20);
+            const auto full = error_of([&] {
+                for (added = 1; added < 100; ++added) writer.add(image, added, static_cast<double>(added));
+            });
+            CHECK(full == ErrorCode::no_space);
+            std::string message;
+            CHECK(error_of([&] { writer.close(); }, &message) == ErrorCode::no_space);
+            INFO(message);
+            CHECK(message.find("what is recorded is complete") != std::string::npos);
+        }
+        StoreReader store(folder / "s");
+        CHECK(store.closed());
+        CHECK(store.frame_count() > 8);
+        int64_t lost = 0;
+        store.visit_events([&](const EventRow& event) {
+            CHECK(event.kind != "fault");
+            if (event.kind == "lost") lost += Json::parse(event.data).at("count").get<int64_t>();
+            return true;
+        });
+        CHECK(store.frame_count() + lost == added);
+        for (const int64_t index : {int64_t{0}, store.frame_count() - 1})
+            CHECK(cv::norm(store.at_index(index).image, image, cv::NORM_INF) == 0);
     }
 }
 
