@@ -11,6 +11,7 @@ extern "C" {
 }
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <opencv2/core.hpp>
 
 #include "base/error.h"

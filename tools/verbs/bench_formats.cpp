@@ -185,10 +185,10 @@ private:
     }
 
     static void check_options_known(const std::vector<const ChunkFormat*>& chosen, const CodecOptions& codec) {
-        for (const auto& [name, value] : codec) {
+        for (const auto& option : codec) {
             const bool known = std::any_of(chosen.begin(), chosen.end(),
-                                           [&](const ChunkFormat* format) { return knows(*format, name); });
-            if (!known) throw UsageError(fmt::format("no format measured has an option \"{}\"", name));
+                                           [&](const ChunkFormat* format) { return knows(*format, option.first); });
+            if (!known) throw UsageError(fmt::format("no format measured has an option \"{}\"", option.first));
         }
     }
 
