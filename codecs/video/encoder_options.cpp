@@ -365,7 +365,7 @@ std::optional<std::string> refuses_images(const EncoderSettings& settings, const
     const bool deep = type.depth == CV_16U;
     const bool exact = is_ffv1(traits);
     if (!any_colour || (type.depth != CV_8U && !deep) || (deep && traits.bits.empty()))
-        return fmt::format("{} holds {} images, not {}; npy, tif or png hold them", settings.encoder,
+        return fmt::format("{} holds {} images, not {}; predicted/rpz, raw/npy or npy hold them", settings.encoder,
                            traits.bits.empty() ? "8-bit gray and BGR" : "8- and 16-bit gray and BGR", type.text());
     if (deep && !type.gray() && !exact)
         return fmt::format("{} holds 16-bit images in gray only, not {}; ffv1/mkv, npy, tif or png hold them",

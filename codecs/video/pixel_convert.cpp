@@ -284,7 +284,7 @@ bool is_gray_format(const std::string& pixel_format) {
 
 std::optional<std::string> refuses_pixels(const ImageType& type) {
     if (type.depth == CV_8U && (type.channels == 1 || type.channels == 3)) return std::nullopt;
-    return "video gives 8-bit gray and BGR images, not " + type.text() + "; keep them as npy, tif or png";
+    return "video gives 8-bit gray and BGR images, not " + type.text() + "; keep them as predicted/rpz, raw/npy or npy";
 }
 
 bool is_deep_format(const std::string& pixel_format) {
