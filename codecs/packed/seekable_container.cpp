@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "codecs/packed/little_endian.h"
 #include "codecs/packed/npy_stack.h"
 #include "codecs/packed/packed_container.h"
 #include "codecs/packed/pixel_coder.h"
@@ -18,12 +19,6 @@ constexpr size_t kSkippableHeader = 8;
 constexpr uint32_t kSeekTableMagic = 0x184D2A5E;
 constexpr uint32_t kHeaderMagic = 0x184D2A56;
 constexpr size_t kChecksumBytes = 4;
-
-uint32_t load(const uint8_t* bytes) {
-    uint32_t value = 0;
-    for (int i = 3; i >= 0; --i) value = value << 8 | bytes[i];
-    return value;
-}
 
 /// Frames of zstd behind a header, with a seek table at the end.
 class SeekableContainer : public PackedContainer {
@@ -117,8 +112,8 @@ private:
     static bool at_seek_table(File& file, PackedFrames& found) {
         std::array<uint8_t, kSkippableHeader> start{};
         const size_t got = file.read_at(start.data(), start.size(), found.end);
-        if (got < 4 || load(start.data()) != kSeekTableMagic) return false;
-        if (got < start.size() || load(start.data() + 4) > file.size() - found.end - kSkippableHeader)
+        if (got < 4 || little_endian_32(start.data()) != kSeekTableMagic) return false;
+        if (got < start.size() || little_endian_32(start.data() + 4) > file.size() - found.end - kSkippableHeader)
             found.stopped_by = "a seek table that is cut off";
         return true;
     }
@@ -160,7 +155,7 @@ public:
         if (ending.size() < kChecksumBytes) throw Error(ErrorCode::corrupt, "a frame without a checksum");
         return {.bytes = bytes,
                 .size = static_cast<uint32_t>(type.bytes()),
-                .checksum = load(ending.data() + ending.size() - kChecksumBytes)};
+                .checksum = little_endian_32(ending.data() + ending.size() - kChecksumBytes)};
     }
 
 protected:
@@ -191,9 +186,10 @@ public:
 
     PackedHeader read_header(File& file) const override {
         std::array<uint8_t, kSkippableHeader> start{};
-        if (file.read_at(start.data(), start.size(), 0) != start.size() || load(start.data()) != kHeaderMagic)
+        if (file.read_at(start.data(), start.size(), 0) != start.size() ||
+            little_endian_32(start.data()) != kHeaderMagic)
             throw Error(ErrorCode::corrupt, "does not begin as a file of predicted pixels does");
-        const uint32_t size = load(start.data() + 4);
+        const uint32_t size = little_endian_32(start.data() + 4);
         if (size > kLongestNpyHeader) throw Error(ErrorCode::corrupt, "its header is too long");
         std::vector<uint8_t> bytes(size);
         if (file.read_at(bytes.data(), bytes.size(), kSkippableHeader) != bytes.size())
@@ -219,9 +215,8 @@ protected:
 
     std::vector<uint8_t> wrap_header(std::span<const uint8_t> header) const override {
         std::vector<uint8_t> frame;
-        for (const uint32_t value : {kHeaderMagic, static_cast<uint32_t>(header.size())}) {
-            for (int shift = 0; shift < 32; shift += 8) frame.push_back(static_cast<uint8_t>(value >> shift));
-        }
+        append_little_endian(frame, kHeaderMagic);
+        append_little_endian(frame, static_cast<uint32_t>(header.size()));
         frame.insert(frame.end(), header.begin(), header.end());
         return frame;
     }

@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "codecs/packed/little_endian.h"
 
 namespace reelstore {
 
@@ -21,16 +22,6 @@ constexpr uint32_t kChecksumBytes = 4;
 constexpr size_t kBlockHeader = 3;
 constexpr uint8_t kSingleSegment = 0x20;
 constexpr uint8_t kHasChecksum = 0x04;
-
-void append_little_endian(std::vector<uint8_t>& bytes, uint32_t value, int count) {
-    for (int i = 0; i < count; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
-}
-
-uint64_t little_endian(const uint8_t* bytes, size_t count) {
-    uint64_t value = 0;
-    for (size_t i = count; i-- > 0;) value = value << 8 | bytes[i];
-    return value;
-}
 
 template <typename Context>
 Context* not_null(Context* context) {
