@@ -150,7 +150,7 @@ class DeepImages(StoreTestCase):
         self.assert_refused(self.ok("get", store, "--index", 0, "-o", single, code=1), 1, "uint16", "png", "tif")
         for out in ("a.bmp", "b.jpg", "c.avi", "out/d_{:03d}.jpg"):
             result = self.ok("extract", store, self.folder / out, code=1)
-            self.assert_refused(result, 1, "uint16", "tif")
+            self.assert_refused(result, 1, "uint16", "npy")
             self.assertFalse((self.folder / out).exists())
         for chunk_format in ("jpg", "bmp", "mjpeg/avi"):
             refused = self.ok("save", store, self.folder / "refused", "--format", chunk_format, code=1)
