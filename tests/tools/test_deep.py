@@ -154,7 +154,7 @@ class DeepImages(StoreTestCase):
             self.assertFalse((self.folder / out).exists())
         for chunk_format in ("jpg", "bmp", "mjpeg/avi"):
             refused = self.ok("save", store, self.folder / "refused", "--format", chunk_format, code=1)
-            self.assert_refused(refused, 1, "uint16", "png")
+            self.assert_refused(refused, 1, "uint16", "npy")
             self.assertFalse((self.folder / "refused").exists())
         images = floats(2, numpy.float32)
         numpy.save(self.folder / "f.npy", images)
