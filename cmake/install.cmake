@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 foreach(layer base filters codecs store)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reelstore
-          FILES_MATCHING PATTERN "*.h" PATTERN "codecs/video/*" EXCLUDE PATTERN "codecs/packed/*" EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN "codecs/video/*" EXCLUDE PATTERN "codecs/packed/*" EXCLUDE PATTERN "codecs/foreign/*" EXCLUDE)
 endforeach()
 install(TARGETS reelstore reelstore_store reelstore_codecs reelstore_filters reelstore_base EXPORT reelstore_targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -39,13 +39,15 @@ reelstore_add_layer(reelstore_filters ${filter_sources})
 target_link_libraries(reelstore_filters PUBLIC reelstore_base PRIVATE opencv_imgproc fmt::fmt)
 target_precompile_headers(reelstore_filters REUSE_FROM reelstore_base)
 
-file(GLOB codec_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/codecs/*.cpp ${PROJECT_SOURCE_DIR}/codecs/video/*.cpp ${PROJECT_SOURCE_DIR}/codecs/packed/*.cpp)
+file(GLOB codec_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/codecs/*.cpp ${PROJECT_SOURCE_DIR}/codecs/video/*.cpp ${PROJECT_SOURCE_DIR}/codecs/packed/*.cpp
+                                             ${PROJECT_SOURCE_DIR}/codecs/foreign/*.cpp)
 reelstore_generate_table(codec_sources codecs/chunk "" add_chunk_formats codecs/chunk_format.h ChunkFormatTable chunk_formats)
 reelstore_generate_table(codec_sources codecs/file "" add_file_formats codecs/file_format.h FileFormatTable file_formats)
 reelstore_generate_table(codec_sources codecs/camera "" add_cameras codecs/camera.h CameraTable camera_drivers)
 reelstore_add_layer(reelstore_codecs ${codec_sources})
 target_link_libraries(reelstore_codecs PUBLIC reelstore_base
-                                       PRIVATE opencv_imgproc opencv_imgcodecs opencv_videoio PkgConfig::FFMPEG PkgConfig::XXHASH PkgConfig::ZSTD PkgConfig::BLOSC PkgConfig::ZLIB fmt::fmt)
+                                       PRIVATE opencv_imgproc opencv_imgcodecs opencv_videoio PkgConfig::FFMPEG PkgConfig::XXHASH PkgConfig::ZSTD PkgConfig::BLOSC PkgConfig::ZLIB PkgConfig::HDF5
+                                               TIFF::TIFF PkgConfig::TINYXML2 fmt::fmt)
 target_precompile_headers(reelstore_codecs REUSE_FROM reelstore_base)
 
 file(READ ${PROJECT_SOURCE_DIR}/spec/schema.sql REELSTORE_SCHEMA)

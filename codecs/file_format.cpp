@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/text.h"
+#include "codecs/selected_source.h"
 
 namespace reelstore {
 
@@ -38,6 +39,19 @@ std::vector<const FileFormat*> reading_order(const fs::path& path) {
     return order;
 }
 
+void check_source_options(const FileFormatInfo& info, const CodecOptions& options) {
+    for (const auto& [name, value] : options) {
+        const auto has_name = [&name = name](const CodecOptionInfo& option) { return option.name == name; };
+        if (std::any_of(info.source_options.begin(), info.source_options.end(), has_name)) continue;
+        std::vector<std::string> known;
+        for (const CodecOptionInfo& option : info.source_options) known.push_back(option.name);
+        throw Error(ErrorCode::invalid_argument,
+                    known.empty()
+                        ? fmt::format("is opened without options, so none named \"{}\"", name)
+                        : fmt::format("has no option \"{}\" for opening; it has {}", name, fmt::join(known, ", ")));
+    }
+}
+
 }  // namespace
 
 std::unique_ptr<FrameSource> open_file_source(const fs::path& path, const SourceOptions& options) {
@@ -58,7 +72,8 @@ std::unique_ptr<FrameSource> open_file_source(const fs::path& path, const Source
             answers.push_back(fmt::format("{}: not recognised", info.name));
         } else {
             try {
-                return format->open(path, options);
+                check_source_options(info, options.format);
+                return selected_source(format->open(path, options), options);
             } catch (const Error& error) {
                 if (error.code() == ErrorCode::cancelled) throw;
                 answers.push_back(fmt::format("{}: {}", info.name, error.message()));

@@ -8,25 +8,40 @@
 #include <string_view>
 #include <vector>
 
+#include <opencv2/core/types.hpp>
+
 #include "base/frame_source.h"
 #include "codecs/chunk_format.h"
 
 namespace reelstore {
 
 /// How a foreign file is to be read.
+///
+/// `start`, `frames` and `step` choose frames first: the source then consists of frames start, start + step, ... whose
+/// indices begin at 0 and whose numbers, times and extra data are their own.
 struct SourceOptions {
-    bool gray = false;  ///< one channel where the file has colour
+    int64_t start = 0;                   ///< frames left out at the beginning
+    std::optional<int64_t> frames = {};  ///< frames to give at most, after start and step
+    int64_t step = 1;                    ///< every step-th frame
+    std::optional<cv::Rect> crop = {};   ///< the part of every image that is given; must lie within it
+    bool map = true;                     ///< false: where pixels could be shown in the mapped file, they are copies
+    bool gray = false;                   ///< one channel where the file has colour
     /// 16-bit images of videos with 9 to 16 bits a sample, values as deep as the video's (0..1023 of 10 bits); without
     /// it colour comes with 8 bits. Gray videos of such depths and image files keep their depth anyway.
     bool deep = false;
     int threads = 0;               ///< that decode at once when video is read in order; 0: one per core
     bool use_packet_cache = true;  ///< false: a video is scanned even if a packet cache lies beside it
+    /// Of the format alone, by name (FileFormatInfo::source_options). A format that does not know all of them does not
+    /// open the file.
+    CodecOptions format = {};
 };
 
 /// How a foreign file is to be written.
 struct SinkOptions {
     std::optional<double> frame_rate = {};  ///< of a video; none: taken from the frames' times
     CodecOptions codec = {};                ///< as for chunk formats
+    /// How many frames will come, where that is known: an output whose layout depends on its size is laid out for them.
+    std::optional<int64_t> expected_frames = {};
 };
 
 /// Facts about a file format; what `store formats` prints.
@@ -37,8 +52,10 @@ struct FileFormatInfo {
     bool writes = false;
     bool lossless = false;
     std::string types = {};        ///< what it can hold, in words
+    std::string tested = {};       ///< with what reading is tested: "files of tifffile", "made from its description"
     std::string unavailable = {};  ///< why it cannot be used on this machine; empty when it can
-    std::vector<CodecOptionInfo> options;
+    std::vector<CodecOptionInfo> options;         ///< of writing
+    std::vector<CodecOptionInfo> source_options;  ///< of reading: SourceOptions::format
 };
 
 /// One kind of foreign file as a source, a sink or both. Objects live for ever in the table, usable from any thread.
@@ -51,6 +68,8 @@ public:
     virtual bool recognises(const std::filesystem::path& path, std::span<const uint8_t> head) const = 0;
     /// Whether `path` names an output of this format: by extension, or a pattern such as "out/frame_{:06d}.png".
     virtual bool writes_to(const std::filesystem::path& path) const = 0;
+    /// Of `options` only gray, deep, map, threads, use_packet_cache and format are for the format; the others are seen
+    /// to by open_file_source().
     virtual std::unique_ptr<FrameSource> open(const std::filesystem::path& path,
                                               const SourceOptions& options) const = 0;
     /// The output must not exist. Nothing is left behind under the final name if the sink is destroyed unclosed and
