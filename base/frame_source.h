@@ -28,9 +28,11 @@ struct SourceInfo {
     bool times_are_absolute = false;           ///< those times count from the Unix epoch
     std::string time_zone = {};                ///< IANA name of the zone it was recorded in; empty when unknown
     std::optional<double> creation_time = {};  ///< of the recording, seconds since the Unix epoch
+    std::string encoding = {};                 ///< raw camera layout of the stored images ("cv_bayerbg"); empty: none
     std::string pixel_format = {};             ///< FFmpeg's name of how a video keeps its pixels; empty for others
-    int rotation = 0;       ///< degrees clockwise by which a video's frames are turned, as it asks of players
-    bool mirrored = false;  ///< a video's frames are mirrored left to right before they are turned
+    int rotation = 0;  ///< degrees clockwise by which a video's frames are turned, as it asks of players
+    std::optional<uint64_t> media_bytes = {};  ///< of all its files; none: those of the one it is named after
+    bool mirrored = false;                     ///< a video's frames are mirrored left to right before they are turned
 };
 
 /// One record of extra data: a JSON object tied to a frame of its source.

@@ -12,25 +12,29 @@
 
 #include "base/frame_source.h"
 #include "codecs/chunk_format.h"
+#include "codecs/encoding.h"
 
 namespace reelstore {
 
 /// How a foreign file is to be read.
 ///
 /// `start`, `frames` and `step` choose frames first: the source then consists of frames start, start + step, ... whose
-/// indices begin at 0 and whose numbers, times and extra data are their own.
+/// indices begin at 0 and whose numbers, times and extra data are their own. Images are decoded from their raw layout,
+/// made gray and cropped, in this order.
 struct SourceOptions {
     int64_t start = 0;                   ///< frames left out at the beginning
     std::optional<int64_t> frames = {};  ///< frames to give at most, after start and step
     int64_t step = 1;                    ///< every step-th frame
     std::optional<cv::Rect> crop = {};   ///< the part of every image that is given; must lie within it
-    bool map = true;                     ///< false: where pixels could be shown in the mapped file, they are copies
     bool gray = false;                   ///< one channel where the file has colour
     /// 16-bit images of videos with 9 to 16 bits a sample, values as deep as the video's (0..1023 of 10 bits); without
     /// it colour comes with 8 bits. Gray videos of such depths and image files keep their depth anyway.
     bool deep = false;
-    int threads = 0;               ///< that decode at once when video is read in order; 0: one per core
-    bool use_packet_cache = true;  ///< false: a video is scanned even if a packet cache lies beside it
+    bool raw = false;                       ///< images in a raw camera layout (Bayer...) are given as they are stored
+    std::optional<Demosaic> demosaic = {};  ///< how Bayer mosaics are decoded; none: bilinear
+    bool map = true;                        ///< false: where pixels could be shown in the mapped file, they are copies
+    int threads = 0;                        ///< that decode at once when video is read in order; 0: one per core
+    bool use_packet_cache = true;           ///< false: a video is scanned even if a packet cache lies beside it
     /// Of the format alone, by name (FileFormatInfo::source_options). A format that does not know all of them does not
     /// open the file.
     CodecOptions format = {};
@@ -68,8 +72,8 @@ public:
     virtual bool recognises(const std::filesystem::path& path, std::span<const uint8_t> head) const = 0;
     /// Whether `path` names an output of this format: by extension, or a pattern such as "out/frame_{:06d}.png".
     virtual bool writes_to(const std::filesystem::path& path) const = 0;
-    /// Of `options` only gray, deep, map, threads, use_packet_cache and format are for the format; the others are seen
-    /// to by open_file_source().
+    /// Of `options` only gray, deep, raw, demosaic, map, threads, use_packet_cache and format are for the format; the
+    /// others are seen to by open_file_source().
     virtual std::unique_ptr<FrameSource> open(const std::filesystem::path& path,
                                               const SourceOptions& options) const = 0;
     /// The output must not exist. Nothing is left behind under the final name if the sink is destroyed unclosed and

@@ -25,22 +25,15 @@ struct Part {
         return std::min(count, frames.value_or(count));
     }
 
-    void check_crop(int height, int width) const {
-        const bool within = crop->x >= 0 && crop->y >= 0 && crop->width > 0 && crop->height > 0 &&
-                            crop->width <= width - crop->x && crop->height <= height - crop->y;
-        if (within) return;
-        throw Error(ErrorCode::invalid_argument, {name, {}, {}},
-                    fmt::format("the crop of {}x{} pixels at x {}, y {} does not lie within the image of {}x{}",
-                                crop->width, crop->height, crop->x, crop->y, width, height));
-    }
-
     Frame of(Frame frame, int64_t index) const {
         frame.index = index;
-        if (crop) {
-            check_crop(frame.image.rows, frame.image.cols);
-            frame.image = frame.image(*crop).clone();
-            frame.owner.reset();
+        if (!crop) return frame;
+        try {
+            frame.image = cropped(frame.image, *crop);
+        } catch (const Error& error) {
+            throw error.at({name, {}, index});
         }
+        frame.owner.reset();
         return frame;
     }
 };
@@ -101,9 +94,7 @@ public:
         if (info_.frame_count) info_.frame_count = part_.count_of(*info_.frame_count);
         if (info_.frame_rate) *info_.frame_rate /= static_cast<double>(part_.step);
         if (part_.crop && !info_.image_type.empty()) {
-            part_.check_crop(info_.image_type.height, info_.image_type.width);
-            info_.image_type.height = part_.crop->height;
-            info_.image_type.width = part_.crop->width;
+            info_.image_type = cropped(info_.image_type, *part_.crop);
         }
     }
 
@@ -159,7 +150,30 @@ std::unique_ptr<FrameSource> selected_source(std::unique_ptr<FrameSource> source
     part.step = std::min(options.step, kLongestStep);
     part.frames = options.frames;
     part.crop = options.crop;
-    return std::make_unique<SelectedSource>(std::move(source), part);
+    try {
+        return std::make_unique<SelectedSource>(std::move(source), part);
+    } catch (const Error& error) {
+        throw error.at({part.name, {}, {}});
+    }
+}
+
+cv::Mat cropped(const cv::Mat& image, const cv::Rect& crop) {
+    cropped(ImageType::of(image), crop);
+    return image(crop).clone();
+}
+
+ImageType cropped(const ImageType& type, const cv::Rect& crop) {
+    const bool within = crop.x >= 0 && crop.y >= 0 && crop.width > 0 && crop.height > 0 &&
+                        crop.width <= type.width - crop.x && crop.height <= type.height - crop.y;
+    if (!within) {
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("a crop of {}x{} pixels at x {}, y {} does not lie within images of {}x{}", crop.width,
+                                crop.height, crop.x, crop.y, type.width, type.height));
+    }
+    ImageType part = type;
+    part.height = crop.height;
+    part.width = crop.width;
+    return part;
 }
 
 }  // namespace reelstore

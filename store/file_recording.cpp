@@ -182,6 +182,7 @@ const std::filesystem::path& FileRecording::path() const {
 }
 
 uint64_t FileRecording::media_bytes() const {
+    if (const auto bytes = info().media_bytes) return *bytes;
     const FileStatus status = file_system().status(impl_->path);
     if (status.kind != FileKind::folder) return status.size;
     uint64_t bytes = 0;

@@ -39,7 +39,7 @@ public:
 
     const std::filesystem::path& path() const override;
     bool closed() const override { return true; }
-    /// Size of the file; of a folder the sum of its image files.
+    /// Size of the file, or of all files where the recording is several; of a folder the sum of its image files.
     uint64_t media_bytes() const override;
     bool incomplete() const override { return false; }
     const std::vector<std::string>& warnings() const override;

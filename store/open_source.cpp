@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "codecs/camera.h"
+#include "codecs/selected_source.h"
 #include "store/file_recording.h"
 #include "store/layout.h"
 #include "store/store_lock.h"
@@ -17,18 +18,26 @@ bool names_camera(const std::string& name) {
     return is_camera_id(name) && (kind == FileKind::missing || kind == FileKind::other);
 }
 
-Error nothing_to_demosaic(const std::string& name) {
-    return Error(ErrorCode::invalid_argument, {name, {}, {}},
-                 "the images are no Bayer mosaics, so there is no method of demosaicing to choose");
+/// A method of demosaicing is for mosaics.
+void check_demosaic(const SourceInfo& info, const SourceOptions& options) {
+    const Encoding* encoding = options.demosaic ? find_encoding(info.encoding) : nullptr;
+    if (!options.demosaic || (encoding && is_bayer(*encoding))) return;
+    throw Error(ErrorCode::invalid_argument, {info.name, {}, {}},
+                "the images are no Bayer mosaics, so there is no method of demosaicing to choose");
 }
 
-std::unique_ptr<StoreReader> open_store(const std::string& name, const SourceOptions& options, bool raw,
-                                        std::optional<Demosaic> demosaic = {}) {
-    StoreReaderOptions reader{.decode = !raw, .threads = options.threads};
-    if (demosaic) reader.demosaic = *demosaic;
+std::unique_ptr<StoreReader> open_store(const std::string& name, const SourceOptions& options) {
+    if (!options.format.empty()) {
+        throw Error(ErrorCode::invalid_argument, {name, {}, {}},
+                    "a store is opened without options, so none named \"" + options.format.begin()->first + "\"");
+    }
+    StoreReaderOptions reader{.decode = !options.raw,
+                              .demosaic = options.demosaic.value_or(Demosaic::bilinear),
+                              .crop = options.crop,
+                              .threads = options.threads,
+                              .map = options.map};
     auto store = std::make_unique<StoreReader>(name, reader);
-    const Encoding* encoding = find_encoding(store->metadata().encoding);
-    if (demosaic && !(encoding && is_bayer(*encoding))) throw nothing_to_demosaic(name);
+    check_demosaic(store->info(), options);
     return store;
 }
 
@@ -37,7 +46,9 @@ std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOpti
     // Opening a pipe would wait for somebody to write into it.
     if (kind == FileKind::other) throw Error(ErrorCode::unsupported, {name, {}, {}}, "is neither a file nor a folder");
     try {
-        return open_file_source(name, options);
+        std::unique_ptr<FrameSource> source = open_file_source(name, options);
+        check_demosaic(source->info(), options);
+        return source;
     } catch (const Error& error) {
         if (kind != FileKind::folder || error.code() != ErrorCode::unsupported) throw;
         if (StoreLock::held(name)) throw not_begun(name);
@@ -48,23 +59,28 @@ std::unique_ptr<FrameSource> open_file(const std::string& name, const SourceOpti
 
 }  // namespace
 
-std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOptions& options, bool raw) {
-    if (name.empty()) return open_camera();
-    if (names_camera(name)) return open_camera(name);
-    if (is_store(name)) return open_store(name, options, raw);
-    return open_file(name, options);
+std::unique_ptr<FrameSource> open_source(const std::string& name, const SourceOptions& options) {
+    if (name.empty()) return selected_source(open_camera(), options);
+    if (names_camera(name)) return selected_source(open_camera(name), options);
+    if (!is_store(name)) return open_file(name, options);
+    SourceOptions frames = options;
+    frames.crop.reset();
+    return selected_source(open_store(name, options), frames);
 }
 
-std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options, bool raw,
-                                          std::optional<Demosaic> demosaic) {
+std::unique_ptr<Recording> open_recording(const std::string& name, const SourceOptions& options) {
     if (names_camera(name)) {
         throw Error(ErrorCode::unsupported, {name, {}, {}},
                     "a camera has no frames to look up; record it first (`store save`)");
     }
-    if (is_store(name)) return open_store(name, options, raw, demosaic);
-    auto recording = std::make_unique<FileRecording>(name, open_file(name, options), options.threads);
-    if (demosaic) throw nothing_to_demosaic(name);
-    return recording;
+    if (is_store(name)) {
+        if (options.start != 0 || options.frames || options.step != 1) {
+            throw Error(ErrorCode::invalid_argument, {name, {}, {}},
+                        "of a store's frames none can be left out at opening; choose them by index");
+        }
+        return open_store(name, options);
+    }
+    return std::make_unique<FileRecording>(name, open_file(name, options), options.threads);
 }
 
 }  // namespace reelstore

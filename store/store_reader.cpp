@@ -20,6 +20,7 @@
 #include "base/median.h"
 #include "base/parallel_reader.h"
 #include "codecs/encoding.h"
+#include "codecs/selected_source.h"
 #include "codecs/video/decoder_pool.h"
 #include "store/extra_data_file.h"
 #include "store/filed_extra_data.h"
@@ -105,13 +106,21 @@ struct StoreReader::Opened {
           layout(folder, metadata.kind, metadata.extension),
           format(reading_format(metadata)),
           encoding(metadata.encoding.empty() || !options.decode ? nullptr : find_encoding(metadata.encoding)),
-          demosaic(options.demosaic) {
+          demosaic(options.demosaic),
+          crop(options.crop) {
         warnings = metadata.warnings;
         image_type = metadata.stored_type;
         if (encoding && !image_type.empty()) {
             if (const auto reason = refuses_demosaic(*encoding, image_type, demosaic))
                 throw Error(ErrorCode::unsupported, {folder.string(), {}, {}}, *reason);
             image_type = *decoded_type(*encoding, image_type);
+        }
+        if (crop && !image_type.empty()) {
+            try {
+                image_type = cropped(image_type, *crop);
+            } catch (const Error& error) {
+                throw error.at({folder.string(), {}, {}});
+            }
         }
         open_index();
         fill_info();
@@ -278,6 +287,7 @@ struct StoreReader::Opened {
         info.name = folder.string();
         info.format = metadata.format;
         info.image_type = image_type;
+        info.encoding = metadata.encoding;
         info.has_numbers = true;
         info.has_times = true;
         info.times_are_absolute = true;
@@ -418,6 +428,7 @@ struct StoreReader::Opened {
     const ChunkFormat* format;
     const Encoding* encoding;
     Demosaic demosaic;
+    std::optional<cv::Rect> crop;
     ImageType image_type;
     // Frames come from the store's own index, not from the sidecars.
     mutable std::atomic<bool> indexed = false;
@@ -504,6 +515,10 @@ struct StoreReader::Impl {
                 frame.image = decode(*opened->encoding, frame.image, opened->demosaic);
             } else {
                 frame.owner = reader.owner();
+            }
+            if (opened->crop) {
+                frame.image = cropped(frame.image, *opened->crop);
+                frame.owner.reset();
             }
             frame.index = row.index;
             frame.number = row.number;

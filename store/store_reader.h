@@ -20,6 +20,7 @@ namespace reelstore {
 struct StoreReaderOptions {
     bool decode = true;  ///< false: raw images of a store with an encoding come back as they were stored
     Demosaic demosaic = Demosaic::bilinear;  ///< of stores with a Bayer encoding; counts for no others
+    std::optional<cv::Rect> crop = {};       ///< the part of every image that is given; must lie within it
     int threads = 0;                         ///< that decode at once, for batches and for next(); 0: one per core
     size_t cache_bytes = size_t{128} << 20;  ///< decoded frames kept for steps back, in bytes of pixels
     /// Frames of raw/npy look into the file. False: they are read, so that a sector that cannot be read, or a file that

@@ -17,10 +17,10 @@ std::pair<std::string, std::string> split_pair(const std::string& pair, const ch
 
 }  // namespace
 
-CodecOptions parse_codec_options(const std::vector<std::string>& pairs) {
+CodecOptions parse_codec_options(const std::vector<std::string>& pairs, const char* option) {
     CodecOptions options;
     for (const std::string& pair : pairs) {
-        const auto [name, value] = split_pair(pair, "--set");
+        const auto [name, value] = split_pair(pair, option);
         options.insert_or_assign(name, value);
     }
     return options;

@@ -4,18 +4,17 @@
 
 #include "base/error.h"
 #include "store/layout.h"
-#include "store/open_source.h"
 #include "store/store_lock.h"
 #include "tools/verb.h"
 
 namespace reelstore {
 
-std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt, bool raw,
-                                           std::optional<Demosaic> demosaic) {
+std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt,
+                                           const SourceOptionGroup& options) {
     while (!is_store(name) && StoreLock::held(name)) {
         if (interrupt.wait(kFollowInterval)) return nullptr;
     }
-    std::unique_ptr<Recording> recording = open_recording(name, {}, raw, demosaic);
+    std::unique_ptr<Recording> recording = options.open(name);
     auto* store = dynamic_cast<StoreReader*>(recording.get());
     if (!store) throw UsageError("--follow is for stores; \"" + name + "\" is none");
     recording.release();

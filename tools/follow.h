@@ -7,6 +7,7 @@
 
 #include "store/store_reader.h"
 #include "tools/console.h"
+#include "tools/source_options.h"
 
 namespace reelstore {
 
@@ -21,9 +22,8 @@ enum class FollowState {
 
 /// Opens a store to follow it; waits where a writer has the folder and has not written a frame yet. Null when that was
 /// interrupted. Throws UsageError for what is no store, and Error(unsupported) for a store without an index.
-/// `raw` and `demosaic` as for open_recording().
-std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt, bool raw = false,
-                                           std::optional<Demosaic> demosaic = {});
+std::unique_ptr<StoreReader> open_followed(const std::string& name, const InterruptGuard& interrupt,
+                                           const SourceOptionGroup& options);
 
 /// Takes over what is new.
 FollowState look_for_more(StoreReader& store);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "codecs/encoding.h"
 #include "codecs/image_codec.h"
 
 namespace reelstore {
@@ -14,6 +15,7 @@ public:
     SequenceSource(std::shared_ptr<const OpenedSequence> opened, const SourceOptions& options)
         : opened_(std::move(opened)), options_(options), info_(opened_->info) {
         info_.frame_count = frame_count();
+        if (!options_.raw && !info_.encoding.empty()) find_decoding();
         if (options_.gray) info_.image_type.channels = 1;
     }
 
@@ -37,6 +39,7 @@ public:
             SequenceImage image = opened_->frames->read(index);
             const FrameStamp stamp = opened_->frames->stamp(index);
             ++counters_.frames_decoded;
+            if (encoding_) image = {decode(*encoding_, image.image, demosaic_)};
             if (options_.gray && image.image.channels() > 1) image = {gray_image(image.image)};
             return {.image = std::move(image.image),
                     .index = index,
@@ -69,6 +72,19 @@ public:
     DecodeCounters counters() const override { return counters_; }
 
 private:
+    void find_decoding() {
+        encoding_ = find_encoding(info_.encoding);
+        demosaic_ = options_.demosaic.value_or(Demosaic::bilinear);
+        const auto refuse = [this](const std::string& reason) {
+            throw Error(ErrorCode::unsupported, {info_.name, {}, {}}, reason + "; --raw gives the images as they are");
+        };
+        if (!encoding_) refuse("there is no way to decode " + info_.encoding);
+        if (const auto reason = refuses_demosaic(*encoding_, info_.image_type, demosaic_)) refuse(*reason);
+        const std::optional<ImageType> decoded = decoded_type(*encoding_, info_.image_type);
+        if (!decoded) refuse(fmt::format("{} images cannot be {}", info_.image_type.text(), info_.encoding));
+        info_.image_type = *decoded;
+    }
+
     void check(int64_t index) const {
         if (index >= 0 && index < frame_count()) return;
         throw Error(ErrorCode::invalid_argument, {info_.name, {}, {}},
@@ -78,6 +94,8 @@ private:
     std::shared_ptr<const OpenedSequence> opened_;
     SourceOptions options_;
     SourceInfo info_;
+    const Encoding* encoding_ = nullptr;  ///< null: the images are given as they are stored
+    Demosaic demosaic_ = Demosaic::bilinear;
     DecodeCounters counters_;
     int64_t next_index_ = 0;
     int64_t last_read_ = -1;

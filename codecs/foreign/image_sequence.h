@@ -33,12 +33,15 @@ public:
 /// What a format has found in a foreign recording.
 struct OpenedSequence {
     std::shared_ptr<const ImageSequence> frames;
-    SourceInfo info;  ///< name, frame_count and image_type of what read() gives; frame_count is filled in
+    /// image_type is that of what read() gives. Where `encoding` is set, the source decodes it. frame_count is filled
+    /// in.
+    SourceInfo info;
     Json user_metadata = Json::object();
     std::vector<std::string> warnings = {};
 };
 
-/// The sequence as a source with random access, which other threads can read by clones; with `options.gray` in gray.
+/// The sequence as a source with random access, which other threads can read by clones. Of the options, raw, demosaic,
+/// gray and threads are seen to here. Throws Error(unsupported) when the encoding cannot be decoded from such images.
 std::unique_ptr<FrameSource> sequence_source(OpenedSequence opened, const SourceOptions& options);
 
 }  // namespace reelstore

@@ -117,7 +117,7 @@ public:
     }
 
     int run() override {
-        const std::unique_ptr<Recording> recording = open_recording(recording_, {.deep = deep_}, true);
+        const std::unique_ptr<Recording> recording = open_recording(recording_, {.deep = deep_, .raw = true});
         const SourceNotes notes(*recording);
         const Encoding* encoding = encoding_of(*recording);
         const std::vector<const ChunkFormat*> chosen = chosen_formats();

@@ -15,7 +15,7 @@
 #include "tools/codec_options.h"
 #include "tools/console.h"
 #include "tools/new_store.h"
-#include "tools/raw_layout.h"
+#include "tools/source_options.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
 #include "tools/verb.h"
@@ -104,7 +104,7 @@ private:
         options.map = false;
         options.check_bytes = true;
         options.cache_bytes = kCacheBytes;
-        if (const std::optional<Demosaic> method = RawLayoutOptions{.demosaic = demosaic_}.method())
+        if (const std::optional<Demosaic> method = demosaic_method(demosaic_))
             options.demosaic = *method;
         store_.emplace(source_, options);
         const Encoding* encoding = find_encoding(store_->metadata().encoding);

@@ -3,11 +3,11 @@
 
 #include <unordered_set>
 
-#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
 #include "tools/selection.h"
 #include "tools/text_output.h"
+#include "tools/source_options.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -27,12 +27,13 @@ public:
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
+        source_.declare_format(app);
         selection_.declare(app);
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line (the default)");
         app.add_flag("--csv", csv_, "comma separated values, a column for every key that occurs")->excludes(json);
     }
     int run() override {
-        const std::unique_ptr<Recording> opened = open_recording(recording_);
+        const std::unique_ptr<Recording> opened = source_.open(recording_);
         const Recording& recording = *opened;
         const FrameSelection frames = selection_.frames_of(recording);
         TextOutput out;
@@ -86,6 +87,7 @@ private:
     }
 
     std::string recording_;
+    SourceOptionGroup source_;
     SelectionOptions selection_;
     bool json_ = false;
     bool csv_ = false;

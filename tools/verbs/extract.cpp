@@ -12,7 +12,7 @@
 #include "tools/codec_options.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
-#include "tools/raw_layout.h"
+#include "tools/source_options.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
 #include "tools/verb.h"
@@ -89,18 +89,15 @@ public:
         app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")
             ->allow_extra_args(false);
         app.add_option("--filter", filters_, "filters, comma separated (gray, color; see `store formats`)");
-        app.add_flag("--gray", gray_, "the frames in gray");
-        app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
-        layout_.declare(app);
+        source_.declare_pixels(app);
         app.add_flag("--force", force_, "replace the output");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording =
-            open_recording(recording_, {.gray = gray_, .deep = deep_}, layout_.raw, layout_.method());
+        const std::unique_ptr<Recording> recording = source_.open(recording_);
         const SourceNotes notes(*recording);
         SelectedFrames frames(*recording, selection_.frames_of(*recording));
         const std::vector<std::unique_ptr<Filter>> filters =
-            make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
+            make_filters(source_.gray ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         SinkOptions options;
         options.frame_rate = frame_rate_ > 0 ? std::optional(frame_rate_) : recording->info().frame_rate;
         options.codec = parse_codec_options(codec_);
@@ -164,9 +161,7 @@ private:
     std::string filters_;
     std::vector<std::string> codec_;
     double frame_rate_ = 0;
-    bool gray_ = false;
-    bool deep_ = false;
-    RawLayoutOptions layout_;
+    SourceOptionGroup source_;
     bool force_ = false;
 };
 

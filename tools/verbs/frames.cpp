@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <iterator>
 
-#include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/follow.h"
 #include "tools/frame_json.h"
 #include "tools/ranges.h"
 #include "tools/selection.h"
 #include "tools/text_output.h"
+#include "tools/source_options.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -47,6 +47,7 @@ public:
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
+        source_.declare_format(app);
         selection_.declare(app);
         CLI::Option* json = app.add_flag("--json", json_, "one JSON object a line");
         app.add_flag("--csv", csv_, "comma separated values with a heading")->excludes(json);
@@ -55,7 +56,7 @@ public:
     }
     int run() override {
         if (follow_) return follow();
-        const std::unique_ptr<Recording> recording = open_recording(recording_);
+        const std::unique_ptr<Recording> recording = source_.open(recording_);
         const SourceNotes notes(*recording);
         const FrameSelection frames = selection_.frames_of(*recording);
         TextOutput out;
@@ -70,7 +71,7 @@ public:
 private:
     int follow() {
         const InterruptGuard interrupt;
-        const std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt);
+        const std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt, source_);
         if (!store) return kExitInterrupted;
         const SourceNotes notes(*store);
         // A range of indices may end where no frame is yet; which frames numbers or times mean is asked again.
@@ -127,6 +128,7 @@ private:
     }
 
     std::string recording_;
+    SourceOptionGroup source_;
     SelectionOptions selection_;
     bool json_ = false;
     bool csv_ = false;

@@ -15,8 +15,8 @@
 #include "tools/frame_json.h"
 #include "tools/match.h"
 #include "tools/ranges.h"
-#include "tools/raw_layout.h"
 #include "tools/replaced_output.h"
+#include "tools/source_options.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -64,15 +64,12 @@ public:
         app.add_option("-o,--output", output_,
                        "file to write (.png .npy .bpk .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
         app.add_option("--as", as_, "kind of file for stdout: png, npy, jpg, tif, raw (default png)");
-        app.add_flag("--gray", gray_, "the frame in gray");
-        app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
-        layout_.declare(app);
+        source_.declare_pixels(app);
         app.add_flag("--force", force_, "overwrite the file");
         app.add_flag("--json", json_, "print index, number, time, shape, dtype and the pixels' sha256");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording =
-            open_recording(recording_, {.gray = gray_, .deep = deep_}, layout_.raw, layout_.method());
+        const std::unique_ptr<Recording> recording = source_.open(recording_);
         const SourceNotes notes(*recording);
         const std::optional<FrameRow> row = find(*recording);
         if (!row) {
@@ -92,7 +89,7 @@ public:
 
 private:
     Frame shown(Frame frame) const {
-        if (!gray_ || frame.image.channels() == 1) return frame;
+        if (!source_.gray || frame.image.channels() == 1) return frame;
         const std::vector<std::unique_ptr<Filter>> filters = make_filters("gray");
         filters.front()->push(frame, [&](Frame result) { frame = std::move(result); });
         return frame;
@@ -159,9 +156,7 @@ private:
     std::string match_;
     std::string output_;
     std::string as_ = "png";
-    bool gray_ = false;
-    bool deep_ = false;
-    RawLayoutOptions layout_;
+    SourceOptionGroup source_;
     bool force_ = false;
     bool json_ = false;
 };

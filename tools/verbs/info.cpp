@@ -2,11 +2,11 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
-#include "store/open_source.h"
 #include "store/store_lock.h"
 #include "store/store_reader.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
+#include "tools/source_options.h"
 #include "tools/time_text.h"
 #include "tools/verb.h"
 
@@ -54,7 +54,7 @@ Json facts(const Recording& recording) {
     facts["class"] = store ? Json(store->metadata().class_name) : Json();
     facts["chunk_frames"] = store ? Json(store->metadata().chunk_frames) : Json();
     facts["lossless"] = store ? Json(store->lossless()) : Json();
-    facts["encoding"] = store ? text_or_null(store->metadata().encoding) : Json();
+    facts["encoding"] = text_or_null(info.encoding);
     facts["uuid"] = store ? text_or_null(store->metadata().uuid) : Json();
     facts["created_utc"] = info.creation_time ? text_or_null(utc_text(*info.creation_time)) : Json();
     facts["timezone"] = text_or_null(time_zone_of(recording));
@@ -124,7 +124,7 @@ void print_file(const Recording& file) {
         print_line("created", local_text(*info.creation_time, zone) + " " + zone);
     }
     print_line("format", info.format + (info.pixel_format.empty() ? "" : ", " + info.pixel_format));
-    print_line("images", info.image_type.text());
+    print_line("images", info.image_type.text() + (info.encoding.empty() ? "" : ", raw as " + info.encoding));
     if (info.rotation != 0 || info.mirrored)
         print_line("shown", fmt::format("{}turned {} degrees clockwise, as the file asks of players",
                                         info.mirrored ? "mirrored and " : "", info.rotation));
@@ -143,10 +143,11 @@ public:
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
+        source_.declare_format(app);
         app.add_flag("--json", json_, "one JSON object on stdout");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording = open_recording(recording_);
+        const std::unique_ptr<Recording> recording = source_.open(recording_);
         const SourceNotes notes(*recording);
         if (json_) {
             fmt::print("{}\n", facts(*recording).dump(2, ' ', false, Json::error_handler_t::replace));
@@ -160,6 +161,7 @@ public:
 
 private:
     std::string recording_;
+    SourceOptionGroup source_;
     bool json_ = false;
 };
 

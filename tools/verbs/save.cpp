@@ -21,6 +21,7 @@
 #include "tools/console.h"
 #include "tools/ranges.h"
 #include "tools/replaced_output.h"
+#include "tools/source_options.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -120,10 +121,7 @@ public:
                        "times of the saved frames: source (default; from 0 at 25 a second if it has none), now, or "
                        "fps:N (N saved frames a second from now)");
         app.add_flag("--realtime", pipeline_.realtime, "pace a file by its own times, as a camera would");
-        app.add_flag("--raw", raw_,
-                     "take the raw images of a store with an encoding (Bayer...) and keep that encoding");
-        app.add_flag("--gray", gray_, "record in gray");
-        app.add_flag("--deep", deep_, "16-bit images of a video with more than 8 bits a sample");
+        opening_.declare_pixels(app);
         app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
         app.add_option(
                "--meta", user_,
@@ -150,7 +148,7 @@ public:
                                          "begin at key frames");
         for (const char* name :
              {"--encoding", "--chunk-seconds", "--chunk-bytes", "--step", "--realtime", "--raw", "--gray", "--deep",
-              "--filter", "--set", "--commit-interval", "--overflow", "--buffer-bytes"})
+              "--crop", "--filter", "--set", "--commit-interval", "--overflow", "--buffer-bytes"})
             copy->excludes(app.get_option(name));
     }
     int run() override {
@@ -158,7 +156,7 @@ public:
         if (paths_.size() == 2 && !source_.empty()) throw UsageError("give the source once: as SOURCE or as --source");
         const std::string source_name = paths_.size() == 2 ? paths_[0] : source_;
         const std::string store = paths_.back();
-        const std::unique_ptr<FrameSource> source = open_source(source_name, {.gray = gray_, .deep = deep_}, raw_);
+        const std::unique_ptr<FrameSource> source = open_source(source_name, opening_.options());
         const SourceNotes notes(*source);
         if (copy_) table_ = packets_of(source_name);
         TimeRule time(time_, source->info());
@@ -167,7 +165,7 @@ public:
         fill_options(*source);
         if (table_) options_.format = format_for_packets(source_name, *table_, options_.format);
         std::vector<std::unique_ptr<Filter>> filters =
-            make_filters(gray_ ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
+            make_filters(opening_.gray ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
         check_store_options(options_);
         if (force_ && !source_name.empty() && lies_in(source_name, store))
             throw UsageError("the source lies in the store that would be replaced");
@@ -285,8 +283,7 @@ private:
         // A store that goes on has its zone and metadata already.
         const bool goes_on = options_.append && is_store(paths_.back());
         if (!goes_on) options_.time_zone = source.info().time_zone;
-        const auto* store = dynamic_cast<const StoreReader*>(&source);
-        if (store && raw_ && options_.encoding.empty()) options_.encoding = store->metadata().encoding;
+        if (opening_.raw && options_.encoding.empty()) options_.encoding = source.info().encoding;
         Json user = goes_on ? Json::object() : source.user_metadata();
         const std::string pairs = parse_user_pairs(user_);
         if (!pairs.empty()) user.update(parse_yaml(pairs, "--meta").value);
@@ -314,9 +311,7 @@ private:
     std::string filters_;
     std::vector<std::string> user_;
     std::vector<std::string> codec_;
-    bool gray_ = false;
-    bool deep_ = false;
-    bool raw_ = false;
+    SourceOptionGroup opening_;
     bool force_ = false;
     std::string commit_interval_ = "1";
     std::string overflow_ = "block";

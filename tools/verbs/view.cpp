@@ -11,7 +11,7 @@
 #include "tools/console.h"
 #include "tools/follow.h"
 #include "tools/player.h"
-#include "tools/raw_layout.h"
+#include "tools/source_options.h"
 #include "tools/screen.h"
 #include "tools/time_text.h"
 #include "tools/verb.h"
@@ -84,19 +84,19 @@ public:
                        "frames a second; 0 = as fast as possible (default: by the recorded times, without any 25)")
             ->check(CLI::NonNegativeNumber);
         app.add_flag("--follow", follow_, "begin at the newest frame of a store that is being recorded and keep to it");
-        layout_.declare(app);
+        source_.declare_images(app);
         app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
     }
     int run() override {
         const InterruptGuard interrupt;
         std::unique_ptr<Recording> recording;
         if (follow_) {
-            std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt, layout_.raw, layout_.method());
+            std::unique_ptr<StoreReader> store = open_followed(recording_, interrupt, source_);
             followed_ = store.get();
             recording = std::move(store);
             if (!recording || !wait_for_first_frame(interrupt)) return kExitInterrupted;
         } else {
-            recording = open_recording(recording_, {}, layout_.raw, layout_.method());
+            recording = source_.open(recording_);
         }
         const SourceNotes notes(*recording);
         if (const auto rate = recording->info().frame_rate)
@@ -211,7 +211,7 @@ private:
 
     std::string recording_;
     double frames_per_second_ = -1;
-    RawLayoutOptions layout_;
+    SourceOptionGroup source_;
     bool hide_status_ = false;
     bool follow_ = false;
     StoreReader* followed_ = nullptr;  ///< while more may come
