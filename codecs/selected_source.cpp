@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/crop.h"
 #include "base/error.h"
 #include "base/parallel_reader.h"
 
@@ -29,7 +30,7 @@ struct Part {
         frame.index = index;
         if (!crop) return frame;
         try {
-            frame.image = cropped(frame.image, *crop);
+            frame.image = cropped(frame.image, *crop).clone();
         } catch (const Error& error) {
             throw error.at({name, {}, index});
         }
@@ -155,25 +156,6 @@ std::unique_ptr<FrameSource> selected_source(std::unique_ptr<FrameSource> source
     } catch (const Error& error) {
         throw error.at({part.name, {}, {}});
     }
-}
-
-cv::Mat cropped(const cv::Mat& image, const cv::Rect& crop) {
-    cropped(ImageType::of(image), crop);
-    return image(crop).clone();
-}
-
-ImageType cropped(const ImageType& type, const cv::Rect& crop) {
-    const bool within = crop.x >= 0 && crop.y >= 0 && crop.width > 0 && crop.height > 0 &&
-                        crop.width <= type.width - crop.x && crop.height <= type.height - crop.y;
-    if (!within) {
-        throw Error(ErrorCode::invalid_argument,
-                    fmt::format("a crop of {}x{} pixels at x {}, y {} does not lie within images of {}x{}", crop.width,
-                                crop.height, crop.x, crop.y, type.width, type.height));
-    }
-    ImageType part = type;
-    part.height = crop.height;
-    part.width = crop.width;
-    return part;
 }
 
 }  // namespace reelstore

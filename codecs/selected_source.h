@@ -13,9 +13,4 @@ namespace reelstore {
 /// images (told at the first frame where their size is not known before).
 std::unique_ptr<FrameSource> selected_source(std::unique_ptr<FrameSource> source, const SourceOptions& options);
 
-/// A copy of that part of an image, and the type that such a part of images of a type has. Throw
-/// Error(invalid_argument), without a path, when it does not lie within.
-cv::Mat cropped(const cv::Mat& image, const cv::Rect& crop);
-ImageType cropped(const ImageType& type, const cv::Rect& crop);
-
 }  // namespace reelstore

@@ -1,5 +1,3 @@
-#include <functional>
-
 #include <fmt/format.h>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
@@ -18,13 +16,9 @@ cv::Mat convert(const cv::Mat& image, int cv_code, const char* wanted) {
         throw Error(ErrorCode::wrong_type, fmt::format("{} cannot be made {}: only uint8, uint16 and float32 can",
                                                        ImageType::of(image).text(), wanted));
     }
-    try {
-        cv::Mat converted;
-        cv::cvtColor(image, converted, cv_code);
-        return converted;
-    } catch (const cv::Exception& error) {
-        throw Error(ErrorCode::internal, fmt::format("cannot make an image {}: {}", wanted, error.err));
-    }
+    cv::Mat converted;
+    cv::cvtColor(image, converted, cv_code);
+    return converted;
 }
 
 cv::Mat to_gray(const cv::Mat& image) {
@@ -57,34 +51,15 @@ cv::Mat to_color(const cv::Mat& image) {
                 fmt::format("{} cannot be made colour: only 1 or 4 channels can", ImageType::of(image).text()));
 }
 
-/// One frame in, one frame out.
-class ImageFilter : public Filter {
-public:
-    explicit ImageFilter(std::function<cv::Mat(const cv::Mat&)> change) : change_(std::move(change)) {}
-
-    void push(Frame frame, const Receiver& receiver) override {
-        cv::Mat changed;
-        try {
-            changed = change_(frame.image);
-        } catch (const Error& error) {
-            throw error.at({{}, {}, frame.index});
-        }
-        if (changed.data != frame.image.data) frame.owner.reset();
-        frame.image = std::move(changed);
-        receiver(std::move(frame));
-    }
-
-private:
-    std::function<cv::Mat(const cv::Mat&)> change_;
-};
-
 }  // namespace
 
 void add_filters_color(FilterTable& table) {
-    table.push_back(
-        {"gray", "one channel; gray frames pass as they are", [] { return std::make_unique<ImageFilter>(to_gray); }});
-    table.push_back({"color", "three channels (BGR); colour frames pass as they are",
-                     [] { return std::make_unique<ImageFilter>(to_color); }});
+    table.push_back({"gray", "one channel; gray frames pass as they are", {}, [](const FilterArguments&) {
+                         return image_filter(to_gray);
+                     }});
+    table.push_back({"color", "three channels (BGR); colour frames pass as they are", {}, [](const FilterArguments&) {
+                         return image_filter(to_color);
+                     }});
 }
 
 }  // namespace reelstore

@@ -1,41 +1,33 @@
 #include "filters/filter_table.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/nearest_name.h"
 
 namespace reelstore {
 
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-    while (text.starts_with(' ')) text.remove_prefix(1);
-    while (text.ends_with(' ')) text.remove_suffix(1);
-    return text;
-}
-
-std::unique_ptr<Filter> make_filter(std::string_view name) {
-    std::string known;
+std::unique_ptr<Filter> make_filter(const FilterCall& call) {
+    std::vector<std::string> names;
     for (const FilterInfo& filter : filters()) {
-        if (filter.name == name) return filter.make();
-        known += (known.empty() ? "" : ", ") + filter.name;
+        if (filter.name == call.name) return filter.make(name_arguments(call, filter.arguments));
+        names.push_back(filter.name);
     }
-    throw Error(ErrorCode::invalid_argument, fmt::format("there is no filter \"{}\"; known are {}", name, known));
+    const std::string nearest = nearest_name(call.name, names);
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("there is no filter \"{}\"{}; there are {}", call.name,
+                            nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest), fmt::join(names, ", ")));
 }
 
 }  // namespace
 
 std::vector<std::unique_ptr<Filter>> make_filters(std::string_view list) {
     std::vector<std::unique_ptr<Filter>> made;
-    if (trimmed(list).empty()) return made;
-    while (true) {
-        const size_t comma = list.find(',');
-        made.push_back(make_filter(trimmed(list.substr(0, comma))));
-        if (comma == std::string_view::npos) return made;
-        list.remove_prefix(comma + 1);
-    }
+    for (const FilterCall& call : parse_filter_list(list)) made.push_back(make_filter(call));
+    return made;
 }
 
 }  // namespace reelstore

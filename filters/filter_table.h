@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/filter.h"
+#include "filters/filter_arguments.h"
 
 namespace reelstore {
 
@@ -14,7 +15,8 @@ namespace reelstore {
 struct FilterInfo {
     std::string name;
     std::string help;
-    std::function<std::unique_ptr<Filter>()> make;
+    std::vector<FilterArgumentInfo> arguments = {};  ///< in the order in which they can be given without a name
+    std::function<std::unique_ptr<Filter>(const FilterArguments&)> make;
 };
 
 using FilterTable = std::vector<FilterInfo>;
@@ -23,7 +25,8 @@ using FilterTable = std::vector<FilterInfo>;
 /// `void add_filters_NAME(FilterTable& table)`.
 const FilterTable& filters();
 
-/// The filters of a comma separated list ("gray"), in order. Throws Error(invalid_argument) naming the known ones.
+/// The filters of a list such as "gray,crop=10:20:30:40,flip=horizontal" (parse_filter_list() says how it is written),
+/// in order. Throws Error(invalid_argument) naming what there is.
 std::vector<std::unique_ptr<Filter>> make_filters(std::string_view list);
 
 }  // namespace reelstore

@@ -15,12 +15,12 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "base/crop.h"
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/median.h"
 #include "base/parallel_reader.h"
 #include "codecs/encoding.h"
-#include "codecs/selected_source.h"
 #include "codecs/video/decoder_pool.h"
 #include "store/extra_data_file.h"
 #include "store/filed_extra_data.h"
@@ -517,7 +517,7 @@ struct StoreReader::Impl {
                 frame.owner = reader.owner();
             }
             if (opened->crop) {
-                frame.image = cropped(frame.image, *opened->crop);
+                frame.image = cropped(frame.image, *opened->crop).clone();
                 frame.owner.reset();
             }
             frame.index = row.index;

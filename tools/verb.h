@@ -20,7 +20,8 @@ inline constexpr int kExitInterrupted = 130;
 
 /// What verbs that look frames up take, for their help.
 inline constexpr const char* kRecordingHelp =
-    "a store (its folder or metadata.yaml), a video, a folder of images, an array or an image";
+    "a store (its folder or metadata.yaml), a video, a folder of images, an image stack or another file of `store "
+    "formats`";
 
 /// The command line makes no sense; the message says what would.
 class UsageError : public std::runtime_error {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "filters/filter_table.h"
+#include "tests/thrown_error.h"
 
 namespace reelstore {
 
@@ -84,14 +85,22 @@ TEST_CASE("filter_table: lists of names") {
     CHECK(make_filters("  ").empty());
     CHECK(make_filters("gray").size() == 1);
     CHECK(make_filters("gray, color ,gray").size() == 3);
-    for (const char* bad : {"grey", "gray,", ",gray", "gray,,color", "gray color", "Gray"}) {
+    CHECK(make_filters(" crop = 1 : 2:width=3:height='4' , flip").size() == 2);
+    for (const char* bad : {"grey", "Gray", "grayy", "colour"}) {
         try {
             make_filters(bad);
             FAIL("no error");
         } catch (const Error& error) {
             CHECK(error.code() == ErrorCode::invalid_argument);
-            CHECK(std::string(error.what()).find("gray, color") != std::string::npos);
+            const std::string message = error.what();
+            CHECK(message.find("gray") != std::string::npos);
+            CHECK(message.find("did you mean " + std::string(bad[0] == 'c' ? "color" : "gray")) != std::string::npos);
         }
+    }
+    for (const char* bad : {"gray,", ",gray", "gray,,color", "=1", "gray=1", "gray=a=1", "crop='1", "crop=1:2:3:4:x=9",
+                            "crop=1:2:3:4:5:6:7:8:9:10", "flip=horizontl", "crop=1:2:nothing:4", "resize=wdth=3"}) {
+        CAPTURE(bad);
+        CHECK(error_of([&] { make_filters(bad); }) == ErrorCode::invalid_argument);
     }
 }
 

@@ -49,8 +49,10 @@ Json everything() {
                                        {"write", info.writes},
                                        {"lossless", info.lossless},
                                        {"types", info.types},
+                                       {"tested", text_or_null(info.tested)},
                                        {"unavailable", text_or_null(info.unavailable)},
-                                       {"options", options_json(info.options)}});
+                                       {"options", options_json(info.options)},
+                                       {"source_options", options_json(info.source_options)}});
     }
     all["cameras"] = Json::array();
     for (const auto& driver : camera_drivers()) {
@@ -62,7 +64,13 @@ Json everything() {
                                   {"found", found}});
     }
     all["filters"] = Json::array();
-    for (const FilterInfo& filter : filters()) all["filters"].push_back({{"name", filter.name}, {"help", filter.help}});
+    for (const FilterInfo& filter : filters()) {
+        Json arguments = Json::array();
+        for (const FilterArgumentInfo& argument : filter.arguments)
+            arguments.push_back(
+                {{"name", argument.name}, {"default", argument.default_value}, {"help", argument.help}});
+        all["filters"].push_back({{"name", filter.name}, {"help", filter.help}, {"arguments", arguments}});
+    }
     all["encodings"] = Json::array();
     for (const Encoding& encoding : encodings())
         all["encodings"].push_back({{"name", encoding.name}, {"decodes", encoding.raw_type}});
@@ -73,10 +81,10 @@ std::string yes(const Json& value) {
     return value.get<bool>() ? "yes" : "-";
 }
 
-void print_options(const Json& options) {
+void print_options(const char* argument, const Json& options) {
     for (const Json& option : options) {
-        fmt::print("      --set {}={}  {}\n", option["name"].get<std::string>(), option["default"].get<std::string>(),
-                   option["help"].get<std::string>());
+        fmt::print("      {} {}={}  {}\n", argument, option["name"].get<std::string>(),
+                   option["default"].get<std::string>(), option["help"].get<std::string>());
     }
 }
 
@@ -88,17 +96,20 @@ void print_tables(const Json& all, bool options) {
                    yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>());
         if (!format["unavailable"].is_null())
             fmt::print("      cannot be written: {}\n", format["unavailable"].get<std::string>());
-        if (options) print_options(format["options"]);
+        if (options) print_options("--set", format["options"]);
     }
-    fmt::print(
-        "\nFiles (as a source of `store save`, as an output of `store extract`)\n  {:<12} {:<5} {:<5} {:<8} types\n",
-        "name", "read", "write", "lossless");
+    fmt::print("\nFiles (any verb reads them; an output of `store extract`)\n  {:<12} {:<5} {:<5} {:<8} types\n",
+               "name", "read", "write", "lossless");
     for (const Json& format : all["file_formats"]) {
         std::string extensions;
         for (const Json& extension : format["extensions"]) extensions += " " + extension.get<std::string>();
         fmt::print("  {:<12} {:<5} {:<5} {:<8} {};{}\n", format["name"].get<std::string>(), yes(format["read"]),
                    yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>(), extensions);
-        if (options) print_options(format["options"]);
+        if (!format["tested"].is_null())
+            fmt::print("      reading tested with: {}\n", format["tested"].get<std::string>());
+        if (!options) continue;
+        print_options("--open", format["source_options"]);
+        print_options("--set", format["options"]);
     }
     fmt::print("\nCameras\n");
     for (const Json& driver : all["cameras"]) {
@@ -108,9 +119,16 @@ void print_tables(const Json& all, bool options) {
         for (const Json& camera : driver["found"])
             fmt::print("      {}  {}\n", camera["id"].get<std::string>(), camera["name"].get<std::string>());
     }
-    fmt::print("\nFilters (--filter NAME,NAME)\n");
-    for (const Json& filter : all["filters"])
+    fmt::print("\nFilters (--filter NAME,NAME=VALUE:ARGUMENT=VALUE; arguments in this order need no name)\n");
+    for (const Json& filter : all["filters"]) {
         fmt::print("  {:<12} {}\n", filter["name"].get<std::string>(), filter["help"].get<std::string>());
+        if (!options) continue;
+        for (const Json& argument : filter["arguments"]) {
+            const std::string value = argument["default"].get<std::string>();
+            fmt::print("      {}{}  {}\n", argument["name"].get<std::string>(), value.empty() ? "" : "=" + value,
+                       argument["help"].get<std::string>());
+        }
+    }
     fmt::print("\nEncodings (store save --encoding NAME)\n ");
     for (const Json& encoding : all["encodings"]) fmt::print(" {}", encoding["name"].get<std::string>());
     fmt::print("\n");
@@ -126,7 +144,8 @@ public:
         return "  store formats\n  store formats --options\n  store formats --json\n";
     }
     void declare(CLI::App& app) override {
-        app.add_flag("--options", options_, "also the options of every format, for --set");
+        app.add_flag("--options", options_,
+                     "also the options of every format, for --open and --set, and the arguments of filters");
         app.add_flag("--json", json_, "one JSON object on stdout");
     }
     int run() override {
