@@ -36,7 +36,7 @@ file(GLOB filter_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/filters/*.cpp)
 list(FILTER filter_sources EXCLUDE REGEX "_filters\\.cpp$")
 reelstore_generate_table(filter_sources filters _filters add_filters filters/filter_table.h FilterTable filters)
 reelstore_add_layer(reelstore_filters ${filter_sources})
-target_link_libraries(reelstore_filters PUBLIC reelstore_base PRIVATE opencv_imgproc fmt::fmt)
+target_link_libraries(reelstore_filters PUBLIC reelstore_base PRIVATE opencv_imgproc opencv_imgcodecs fmt::fmt)
 target_precompile_headers(reelstore_filters REUSE_FROM reelstore_base)
 
 file(GLOB codec_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/codecs/*.cpp ${PROJECT_SOURCE_DIR}/codecs/video/*.cpp ${PROJECT_SOURCE_DIR}/codecs/packed/*.cpp
