@@ -14,4 +14,9 @@ const std::vector<std::string>& FrameSource::warnings() const {
 
 void FrameSink::write_extra_data(const Json&) {}
 
+const std::vector<std::string>& FrameSink::notes() const {
+    static const std::vector<std::string> none;
+    return none;
+}
+
 }  // namespace reelstore

@@ -109,6 +109,8 @@ public:
     virtual void write_extra_data(const Json& record);
     /// Completes the output; calling it again does nothing. A sink without any frame closes without error.
     virtual void close() = 0;
+    /// What one has to know about what was written, one sentence each; complete after close().
+    virtual const std::vector<std::string>& notes() const;
 };
 
 }  // namespace reelstore

@@ -19,7 +19,7 @@ const ChunkFormat* find_chunk_format(std::string_view name) {
 
 void check_option_names(const ChunkFormatInfo& info, const CodecOptions& options) {
     for (const auto& [name, value] : options) {
-        const auto is_named = [&](const CodecOptionInfo& option) { return option.name == name; };
+        const auto is_named = [&name = name](const CodecOptionInfo& option) { return option.name == name; };
         if (std::any_of(info.options.begin(), info.options.end(), is_named)) continue;
         std::string known;
         for (const CodecOptionInfo& option : info.options) known += (known.empty() ? "" : ", ") + option.name;

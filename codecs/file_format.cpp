@@ -52,6 +52,22 @@ void check_source_options(const FileFormatInfo& info, const CodecOptions& option
     }
 }
 
+/// Throws when the format cannot be written in one of the ways that not all of them know.
+void check_sink_options(const FileFormatInfo& info, const SinkOptions& options, const fs::path& path) {
+    const auto need = [&](bool wanted, bool FileFormatInfo::*can, const char* what) {
+        if (!wanted || info.*can) return;
+        std::vector<std::string> able;
+        for (const auto& format : file_formats()) {
+            if (format->info().*can) able.push_back(format->info().name);
+        }
+        throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                    fmt::format("{} cannot be written {}; {} can", info.name, what, fmt::join(able, ", ")));
+    };
+    need(static_cast<bool>(options.stream), &FileFormatInfo::streams, "to a stream");
+    need(options.true_times, &FileFormatInfo::true_times, "with the frames' own times");
+    need(options.audio != nullptr, &FileFormatInfo::sound, "with sound");
+}
+
 }  // namespace
 
 std::unique_ptr<FrameSource> open_file_source(const fs::path& path, const SourceOptions& options) {
@@ -87,12 +103,21 @@ std::unique_ptr<FrameSource> open_file_source(const fs::path& path, const Source
                 fmt::format("no format can read this ({})", fmt::join(answers, "; ")));
 }
 
+bool adds_to_file(const fs::path& path, const SinkOptions& options) {
+    const fs::path named = options.kind.empty() ? path : fs::path("output" + options.kind);
+    for (const auto& format : file_formats()) {
+        if (format->info().writes && format->writes_to(named)) return format->adds_to_file(options);
+    }
+    return false;
+}
+
 std::unique_ptr<FrameSink> create_file_sink(const fs::path& path, const SinkOptions& options) {
     std::vector<std::string> known;
+    const fs::path named = options.kind.empty() ? path : fs::path("output" + options.kind);
     for (const auto& format : file_formats()) {
         const FileFormatInfo& info = format->info();
         if (!info.writes) continue;
-        if (!format->writes_to(path)) {
+        if (!format->writes_to(named)) {
             known.insert(known.end(), info.extensions.begin(), info.extensions.end());
             continue;
         }
@@ -100,6 +125,7 @@ std::unique_ptr<FrameSink> create_file_sink(const fs::path& path, const SinkOpti
             throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
                         fmt::format("{} cannot be written here: {}", info.name, info.unavailable));
         }
+        check_sink_options(info, options, path);
         return format->create(path, options);
     }
     std::sort(known.begin(), known.end());

@@ -10,11 +10,14 @@
 
 #include <opencv2/core/types.hpp>
 
+#include "base/byte_writer.h"
 #include "base/frame_source.h"
 #include "codecs/chunk_format.h"
 #include "codecs/encoding.h"
 
 namespace reelstore {
+
+class AudioTrack;
 
 /// How a foreign file is to be read.
 ///
@@ -46,6 +49,14 @@ struct SinkOptions {
     CodecOptions codec = {};                ///< as for chunk formats
     /// How many frames will come, where that is known: an output whose layout depends on its size is laid out for them.
     std::optional<int64_t> expected_frames = {};
+    /// Each frame at its own time, relative to the first, instead of at a constant rate; for formats with
+    /// FileFormatInfo::true_times.
+    bool true_times = false;
+    std::shared_ptr<AudioTrack> audio = {};  ///< goes beside the frames; for formats with FileFormatInfo::sound
+    /// Takes the bytes instead of a file, for formats with FileFormatInfo::streams; the path then is only a name. What
+    /// it throws ends the output.
+    ByteWriter stream = {};
+    std::string kind = {};  ///< extension (".mp4") that counts instead of the path's own; empty: the path's
 };
 
 /// Facts about a file format; what `store formats` prints.
@@ -60,6 +71,9 @@ struct FileFormatInfo {
     std::string unavailable = {};  ///< why it cannot be used on this machine; empty when it can
     std::vector<CodecOptionInfo> options;         ///< of writing
     std::vector<CodecOptionInfo> source_options;  ///< of reading: SourceOptions::format
+    bool streams = false;                         ///< can be written to SinkOptions::stream
+    bool true_times = false;                      ///< can be written with SinkOptions::true_times
+    bool sound = false;                           ///< can be written with SinkOptions::audio
 };
 
 /// One kind of foreign file as a source, a sink or both. Objects live for ever in the table, usable from any thread.
@@ -76,8 +90,10 @@ public:
     /// others are seen to by open_file_source().
     virtual std::unique_ptr<FrameSource> open(const std::filesystem::path& path,
                                               const SourceOptions& options) const = 0;
-    /// The output must not exist. Nothing is left behind under the final name if the sink is destroyed unclosed and
-    /// without frames.
+    /// Whether create() with these options adds to a file that exists, instead of making a new one.
+    virtual bool adds_to_file(const SinkOptions& /*options*/) const { return false; }
+    /// The output must not exist, unless it is added to. Nothing is left behind under the final name if the sink is
+    /// destroyed unclosed and without frames.
     virtual std::unique_ptr<FrameSink> create(const std::filesystem::path& path, const SinkOptions& options) const = 0;
 };
 
@@ -90,7 +106,10 @@ const FileFormatTable& file_formats();
 /// Opens a file or folder as a source: the content decides, the extension only orders the attempts. Throws one
 /// Error(unsupported) that says what every format answered when none fits.
 std::unique_ptr<FrameSource> open_file_source(const std::filesystem::path& path, const SourceOptions& options = {});
-/// Creates an output by the extension or pattern of `path`. Throws Error(unsupported) naming the known ones.
+/// Creates an output by the extension or pattern of `path`, or by options.kind. Throws Error(unsupported) naming the
+/// known ones, and when the format cannot be written as the options ask.
 std::unique_ptr<FrameSink> create_file_sink(const std::filesystem::path& path, const SinkOptions& options = {});
+/// Whether create_file_sink() with these options adds to a file that exists, which must not be removed then.
+bool adds_to_file(const std::filesystem::path& path, const SinkOptions& options);
 
 }  // namespace reelstore

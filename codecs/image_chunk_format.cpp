@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "codecs/checksum.h"
 #include "codecs/image_codec.h"
+#include "codecs/image_header.h"
 
 namespace reelstore {
 
@@ -277,6 +278,10 @@ const ImageFolderFormat* recognised_image_format(std::span<const uint8_t> head) 
 
 cv::Mat read_foreign_image(const ImageFolderFormat& format, const fs::path& path, bool gray) {
     const std::vector<uint8_t> bytes = read_file(path, kLargestImageFile);
+    if (const auto header = read_image_header(bytes); header && header->more_images) {
+        throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
+                    "the TIFF file holds several images, of which a folder would show one; open the file itself");
+    }
     const cv::Mat image = format.kind().decode(bytes, path.string(), std::nullopt);
     try {
         return gray ? gray_image(image) : image;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -36,6 +37,33 @@ int integer_option(const CodecOptions& options, const std::string& name, int fal
 double number_option(const CodecOptions& options, const std::string& name, double fallback, double smallest,
                      double largest) {
     return bounded_option(options, name, fallback, smallest, largest, "number");
+}
+
+std::optional<double> frame_rate_from_text(std::string_view text) {
+    const auto number = [](std::string_view part) -> std::optional<double> {
+        double value = 0;
+        const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+        if (error != std::errc{} || end != part.data() + part.size() || !(value > 0) || !std::isfinite(value))
+            return std::nullopt;
+        return value;
+    };
+    const size_t slash = text.find('/');
+    if (slash == std::string_view::npos) return number(text);
+    const auto dividend = number(text.substr(0, slash));
+    const auto divisor = number(text.substr(slash + 1));
+    if (!dividend || !divisor) return std::nullopt;
+    return *dividend / *divisor;
+}
+
+double rate_option(const CodecOptions& options, const std::string& name, double fallback, double smallest,
+                   double largest) {
+    const auto option = options.find(name);
+    if (option == options.end()) return fallback;
+    const auto rate = frame_rate_from_text(option->second);
+    if (rate && *rate >= smallest && *rate <= largest) return *rate;
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("option {} must be a frame rate from {} to {}, such as 25 or 24000/1001, not \"{}\"", name,
+                            smallest, largest, option->second));
 }
 
 std::string choice_option(const CodecOptions& options, const std::string& name, const std::string& fallback,

@@ -9,9 +9,10 @@
 
 namespace reelstore {
 
-// Filters that move pixels. All change each frame by itself and take any number of channels. Those that interpolate
-// take uint8, uint16, int16, float32 and float64; the others take every type. A NaN spreads as far as the interpolation
-// reaches. They throw Error(wrong_type) for images they cannot take, naming the frame.
+// Filters that move pixels. All change each frame by itself. Those that interpolate take uint8, uint16, int16, float32
+// and float64 of up to 4 channels; the others take every type, pad() with a value also of up to 4 channels. A NaN
+// spreads as far as the interpolation reaches. They throw Error(wrong_type) for images they cannot take, naming the
+// frame.
 
 /// The sides of an image, in pixels.
 struct Sides {

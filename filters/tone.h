@@ -47,7 +47,7 @@ struct NormalizeOptions {
     ToneRange range;
     double to_low = 0;                   ///< what the range's low end becomes
     std::optional<double> to_high = {};  ///< and its high end; none: white of the resulting type
-    std::optional<int> depth = {};       ///< CV_8U, CV_16U or CV_32F of the result; none: that of the image
+    std::optional<int> depth = {};       ///< CV_8U, CV_16U, CV_32F or CV_64F of the result; none: the image's
     bool clip = true;                    ///< floats are cut off at to_low and to_high; integers always are
     double nan = 0;                      ///< what NaN becomes in integers; floats keep NaN
 };

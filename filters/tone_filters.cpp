@@ -25,6 +25,19 @@ double white_of(int depth) {
     return depth == CV_8U ? 255 : depth == CV_16U ? 65535 : 1;
 }
 
+/// The float64 `values`, which are changed, as a type. OpenCV takes values beyond 32 bits for 0 where it makes
+/// integers.
+cv::Mat in_depth(cv::Mat values, int depth) {
+    if (depth == CV_64F) return values;
+    if (depth == CV_8U || depth == CV_16U) {
+        cv::min(values, white_of(depth), values);
+        cv::max(values, 0.0, values);
+    }
+    cv::Mat result;
+    values.convertTo(result, depth);
+    return result;
+}
+
 Error wrong_type(const cv::Mat& image, const char* filter, const char* taken) {
     return Error(ErrorCode::wrong_type, fmt::format("{} is nothing for the filter {}, which takes {}",
                                                     ImageType::of(image).text(), filter, taken));
@@ -72,7 +85,7 @@ private:
         const auto white = static_cast<double>(size - 1);
         table.resize(size);
         for (size_t value = 0; value < size; ++value)
-            table[value] = cv::saturate_cast<Value>(change_(static_cast<double>(value), white));
+            table[value] = cv::saturate_cast<Value>(std::clamp(change_(static_cast<double>(value), white), 0.0, white));
     }
 
     template <typename Value>
@@ -207,8 +220,7 @@ cv::Mat normalized(const cv::Mat& image, const NormalizeOptions& options) {
             if (options.clip || to_integers) value = std::clamp(value, least, most);
         }
     }
-    if (depth != CV_64F) result.convertTo(result, depth);
-    return result;
+    return in_depth(result, depth);
 }
 
 cv::Mat over_threshold(const cv::Mat& image, double limit) {
@@ -264,9 +276,7 @@ cv::Mat corrected(const cv::Mat& image, const FlatField& field) {
     cv::Mat values;
     image.convertTo(values, CV_64F);
     values = (values - field.dark).mul(field.factors);
-    cv::Mat result;
-    values.convertTo(result, image.depth());
-    return result;
+    return in_depth(values, image.depth());
 }
 
 cv::Mat read_reference(const FilterArguments& arguments, const std::string& name) {

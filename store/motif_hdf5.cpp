@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
-#include "store/hdf5_id.h"
+#include "codecs/foreign/hdf5_id.h"
 
 namespace reelstore {
 namespace {
@@ -388,8 +388,7 @@ ExtraDataFile MotifFile::read() {
 }  // namespace
 
 ExtraDataFile read_motif_hdf5(const std::filesystem::path& path) {
-    static std::mutex mutex;  // not every build of the library may be called from several threads
-    std::lock_guard lock(mutex);
+    const std::lock_guard lock(hdf5_mutex());
     const QuietHdf5 quiet;
     return MotifFile(path).read();
 }

@@ -251,7 +251,8 @@ void MemoryFileSystem::rename(const fs::path& from, const fs::path& to) {
     if (has_entries(to_key)) throw system_error(ENOTEMPTY, from.string(), action);
     Entries moved;
     for (auto place = entries_.begin(); place != entries_.end();) {
-        const bool within = place->first == from_key || place->first.compare(0, from_key.size() + 1, from_key + '/') == 0;
+        const bool within =
+            place->first == from_key || place->first.compare(0, from_key.size() + 1, from_key + '/') == 0;
         if (within) moved[to_key + place->first.substr(from_key.size())] = place->second;
         place = within ? entries_.erase(place) : std::next(place);
     }

@@ -11,7 +11,8 @@ namespace reelstore {
 ReplacedOutput::ReplacedOutput(const std::filesystem::path& path, bool force) : path_(path) {
     if (!path_.has_filename()) path_ = path_.parent_path();
     const FileKind kind = file_system().status(path_).kind;
-    if (kind == FileKind::missing) return;
+    // A device or a pipe is written to, never replaced.
+    if (kind == FileKind::missing || kind == FileKind::other) return;
     if (kind == FileKind::folder && file_system().list(path_).empty()) return;
     if (!force) throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "exists already; --force replaces it");
     aside_ = path_;
@@ -44,8 +45,11 @@ std::filesystem::path ReplacedOutput::keep_both() {
 
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
     std::error_code error;
-    const std::filesystem::path inner = std::filesystem::weakly_canonical(path, error);
-    const std::filesystem::path outer = std::filesystem::weakly_canonical(folder, error);
+    // A relative path of which nothing is there yet would stay relative.
+    const std::filesystem::path inner =
+        std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+    const std::filesystem::path outer =
+        std::filesystem::weakly_canonical(std::filesystem::absolute(folder, error), error);
     if (inner.empty() || outer.empty()) return false;
     return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }

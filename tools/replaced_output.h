@@ -6,7 +6,7 @@ namespace reelstore {
 
 /// Makes room for an output under a name that may be taken. With `force` what is there is moved aside, and comes back
 /// unless commit() says that the new output is good; without it, its presence is an Error(already_exists). Empty
-/// folders count as room.
+/// folders count as room; devices and pipes are left as they are.
 class ReplacedOutput {
 public:
     ReplacedOutput(const std::filesystem::path& path, bool force);

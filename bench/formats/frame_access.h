@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "bench/formats/clip.h"
-#include "bench/formats/series.h"
+#include "bench/series.h"
 
 namespace reelstore::bench {
 

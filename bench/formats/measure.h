@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bench/formats/clip.h"
-#include "bench/formats/series.h"
+#include "bench/series.h"
 
 namespace reelstore::bench {
 

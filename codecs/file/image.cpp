@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "codecs/file_format.h"
+#include "codecs/foreign/image_sequence.h"
 #include "codecs/image_chunk_format.h"
 #include "codecs/image_codec.h"
 #include "codecs/image_header.h"
@@ -15,54 +16,25 @@ namespace fs = std::filesystem;
 
 namespace {
 
-cv::Mat read_image(const fs::path& path, bool gray) {
+constexpr std::string_view kStackName = "TIFF";
+constexpr std::string_view kStackExtension = ".tif";
+
+cv::Mat read_image(const fs::path& path) {
     const std::vector<uint8_t> bytes = read_file(path, kLargestImageFile);
     const ImageFolderFormat* format = recognised_image_format(bytes);
-    const auto header = format ? std::nullopt : read_image_header(bytes);
-    if (header && header->more_images) {
-        throw Error(ErrorCode::unsupported,
-                    "the TIFF file holds several images; only files of one are read as an image");
-    }
-    const cv::Mat image =
-        format ? format->kind().decode(bytes, path.string(), std::nullopt) : decode_image(bytes, path.string());
-    return gray ? gray_image(image) : image;
+    return format ? format->kind().decode(bytes, path.string(), std::nullopt) : decode_image(bytes, path.string());
 }
 
-class ImageSource : public FrameSource, public RandomAccess {
+/// A sequence of one.
+class SingleImage : public ImageSequence {
 public:
-    ImageSource(const fs::path& path, const SourceOptions& options) {
-        try {
-            frame_.image = read_image(path, options.gray);
-        } catch (const Error& error) {
-            throw error.at({path.string(), {}, {}});
-        }
-        info_.name = path.string();
-        info_.format = "image";
-        info_.image_type = ImageType::of(frame_.image);
-        info_.frame_count = 1;
-    }
+    explicit SingleImage(cv::Mat image) : image_(std::move(image)) {}
 
-    const SourceInfo& info() const override { return info_; }
-    RandomAccess* random_access() override { return this; }
     int64_t frame_count() const override { return 1; }
-    std::optional<Frame> next() override {
-        if (done_) return std::nullopt;
-        done_ = true;
-        return frame_;
-    }
-
-    Frame at_index(int64_t index) override {
-        if (index != 0) {
-            throw Error(ErrorCode::invalid_argument, {info_.name, {}, {}},
-                        fmt::format("there is no frame {}: an image is frame 0", index));
-        }
-        return frame_;
-    }
+    SequenceImage read(int64_t) const override { return {image_}; }
 
 private:
-    SourceInfo info_;
-    Frame frame_;
-    bool done_ = false;
+    cv::Mat image_;
 };
 
 class ImageSink : public FrameSink {
@@ -108,8 +80,9 @@ public:
         info_.writes = true;
         info_.lossless = true;
         info_.types = "one frame; what the kind of image can hold; jpg is lossy";
+        info_.tested = "files of OpenCV, Pillow and numpy";
         for (const ImageFolderFormat* format : image_formats()) {
-            if (!format->kind().single_image) continue;
+            if (!holds_one_image(*format)) continue;
             info_.extensions.push_back(format->info().extension);
             const auto& others = format->kind().other_extensions;
             info_.extensions.insert(info_.extensions.end(), others.begin(), others.end());
@@ -123,7 +96,8 @@ public:
     const FileFormatInfo& info() const override { return info_; }
 
     bool recognises(const fs::path&, std::span<const uint8_t> head) const override {
-        return !sniff_image_format(head).empty() || recognised_image_format(head);
+        const std::string_view name = sniff_image_format(head);
+        return (!name.empty() && name != kStackName) || recognised_image_format(head);
     }
 
     bool writes_to(const fs::path& path) const override {
@@ -131,11 +105,21 @@ public:
     }
 
     std::unique_ptr<FrameSource> open(const fs::path& path, const SourceOptions& options) const override {
-        return std::make_unique<ImageSource>(path, options);
+        try {
+            const cv::Mat image = read_image(path);
+            OpenedSequence opened;
+            opened.frames = std::make_shared<SingleImage>(image);
+            opened.info.name = path.string();
+            opened.info.format = info_.name;
+            opened.info.image_type = ImageType::of(image);
+            return sequence_source(std::move(opened), options);
+        } catch (const Error& error) {
+            throw error.at({path.string(), {}, {}});
+        }
     }
 
     std::unique_ptr<FrameSink> create(const fs::path& path, const SinkOptions& options) const override {
-        const auto* format = single_image_format(path);
+        const auto* format = single_image_format(options.kind.empty() ? path : fs::path("output" + options.kind));
         if (!format) throw Error(ErrorCode::unsupported, {path.string(), {}, {}}, "this is no name of an image file");
         return std::make_unique<ImageSink>(path, *format, options.codec);
     }
@@ -143,7 +127,12 @@ public:
 private:
     static const ImageFolderFormat* single_image_format(const fs::path& path) {
         const auto* format = find_image_format(path.extension().string());
-        return format && format->kind().single_image ? format : nullptr;
+        return format && holds_one_image(*format) ? format : nullptr;
+    }
+
+    /// Files of TIFF images have a format of their own.
+    static bool holds_one_image(const ImageFolderFormat& format) {
+        return format.kind().single_image && format.info().extension != kStackExtension;
     }
 
     FileFormatInfo info_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include <fmt/format.h>
@@ -7,8 +8,10 @@
 #include "base/file_system.h"
 #include "base/natural_order.h"
 #include "codecs/file_format.h"
+#include "codecs/foreign/image_sequence.h"
 #include "codecs/frame_file_pattern.h"
 #include "codecs/image_chunk_format.h"
+#include "codecs/option_values.h"
 
 namespace reelstore {
 
@@ -19,6 +22,12 @@ namespace {
 const char* const kName = "image folder";
 const char* const kDefaultFileName = "frame_{:06d}.png";
 
+/// Which images of a folder are its frames.
+struct Selection {
+    std::string prefix = {};
+    const ImageFolderFormat* format = nullptr;  ///< null: the most common one
+};
+
 /// The images of a folder that are its frames, in natural order.
 struct FolderImages {
     const ImageFolderFormat* format = nullptr;
@@ -26,13 +35,12 @@ struct FolderImages {
 };
 
 /// The most common kind of image decides; of two that are equally common, the first in the table.
-FolderImages list_images(const fs::path& folder) {
+FolderImages list_images(const fs::path& folder, const Selection& wanted = {}) {
     std::map<const ImageFolderFormat*, std::vector<std::string>> by_format;
     for (std::string& name : file_system().list(folder)) {
-        if (name.front() == '.') continue;
-        if (const auto* format = find_image_format(fs::path(name).extension().string())) {
-            by_format[format].push_back(std::move(name));
-        }
+        if (name.front() == '.' || !name.starts_with(wanted.prefix)) continue;
+        const auto* const format = find_image_format(fs::path(name).extension().string());
+        if (format && (!wanted.format || format == wanted.format)) by_format[format].push_back(std::move(name));
     }
     FolderImages images;
     for (const ImageFolderFormat* format : image_formats()) {
@@ -43,6 +51,33 @@ FolderImages list_images(const fs::path& folder) {
     return images;
 }
 
+Selection selection_of(const CodecOptions& options) {
+    Selection wanted;
+    if (const auto prefix = options.find("prefix"); prefix != options.end()) wanted.prefix = prefix->second;
+    if (const auto given = options.find("extension"); given != options.end()) {
+        const std::string& extension = given->second;
+        wanted.format = find_image_format(extension.starts_with('.') ? extension : "." + extension);
+        if (!wanted.format) {
+            throw Error(ErrorCode::invalid_argument, fmt::format("images \"{}\" cannot be read", extension));
+        }
+    }
+    return wanted;
+}
+
+/// The number at the end of a file's name, before its extension.
+int64_t number_in_name(const std::string& name) {
+    const std::string stem = fs::path(name).stem().string();
+    const size_t before = stem.find_last_not_of("0123456789");
+    const std::string digits = before == std::string::npos ? stem : stem.substr(before + 1);
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) {
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("the name \"{}\" ends in no number; open the folder with numbers=index", name));
+    }
+    return number;
+}
+
 /// Whether a folder is an imgstore, whose chunks are not to be taken for an image folder.
 bool holds_store(const fs::path& folder) {
     const fs::path metadata = folder / "metadata.yaml";
@@ -51,53 +86,57 @@ bool holds_store(const fs::path& folder) {
     return read_text_file(metadata, kMostBytes).find("__store") != std::string::npos;
 }
 
-class ImageFolderSource : public FrameSource, public RandomAccess {
+class FolderSequence : public ImageSequence {
 public:
-    ImageFolderSource(fs::path folder, const SourceOptions& options)
-        : folder_(std::move(folder)), images_(list_images(folder_)), gray_(options.gray) {
+    FolderSequence(fs::path folder, const CodecOptions& options, bool gray)
+        : folder_(std::move(folder)), images_(list_images(folder_, selection_of(options))), gray_(gray) {
         if (images_.names.empty()) {
-            throw Error(ErrorCode::not_found, {folder_.string(), {}, {}}, "the folder holds no images");
+            throw Error(ErrorCode::not_found, {folder_.string(), {}, {}},
+                        options.empty() ? "the folder holds no images" : "the folder holds no such images");
         }
-        info_.name = folder_.string();
-        info_.format = kName;
-        info_.frame_count = frame_count();
-        info_.image_type = ImageType::of(read_first());
+        if (choice_option(options, "numbers", "index", {"index", "name"}) == "name") take_numbers();
+        type_ = ImageType::of(read_first());
     }
 
-    const SourceInfo& info() const override { return info_; }
-    RandomAccess* random_access() override { return this; }
     int64_t frame_count() const override { return static_cast<int64_t>(images_.names.size()); }
+    const ImageType& type() const { return type_; }
+    bool has_numbers() const { return !numbers_.empty(); }
 
-    std::optional<Frame> next() override {
-        if (next_index_ >= frame_count()) return std::nullopt;
-        return at_index(next_index_++);
-    }
-
-    Frame at_index(int64_t index) override {
-        if (index < 0 || index >= frame_count()) {
-            throw Error(ErrorCode::invalid_argument, {folder_.string(), {}, {}},
-                        fmt::format("there is no frame {} among {}", index, frame_count()));
-        }
+    SequenceImage read(int64_t index) const override {
         const fs::path path = folder_ / images_.names[static_cast<size_t>(index)];
         try {
-            Frame frame;
-            frame.image = read_foreign_image(*images_.format, path, gray_);
-            frame.index = index;
-            frame.number = index;
-            check_type(frame.image, path);
-            return frame;
+            SequenceImage image{read_foreign_image(*images_.format, path, gray_)};
+            check_type(image.image, path);
+            return image;
         } catch (const Error& error) {
             throw error.at({path.string(), {}, index});
         }
     }
 
+    FrameStamp stamp(int64_t index) const override {
+        return {.number = numbers_.empty() ? index : numbers_[static_cast<size_t>(index)]};
+    }
+
 private:
+    void take_numbers() {
+        for (const std::string& name : images_.names) {
+            const int64_t number = number_in_name(name);
+            if (!numbers_.empty() && number <= numbers_.back()) {
+                throw Error(ErrorCode::unsupported,
+                            fmt::format("the numbers in the names do not ascend: {} follows {} at \"{}\"; choose names "
+                                        "by prefix= or open the folder with numbers=index",
+                                        number, numbers_.back(), name));
+            }
+            numbers_.push_back(number);
+        }
+    }
+
     /// The first image that can be read: a damaged one at the beginning must not hide the others.
     cv::Mat read_first() {
         std::optional<Error> first_error;
         for (int64_t index = 0; index < frame_count(); ++index) {
             try {
-                return at_index(index).image;
+                return read(index).image;
             } catch (const Error& error) {
                 if (!first_error) first_error = error;
             }
@@ -107,16 +146,16 @@ private:
 
     void check_type(const cv::Mat& image, const fs::path& path) const {
         const ImageType type = ImageType::of(image);
-        if (info_.image_type.empty() || type == info_.image_type) return;
+        if (type_.empty() || type == type_) return;
         throw Error(ErrorCode::wrong_type, {path.string(), {}, {}},
-                    fmt::format("the image is {}, those before it are {}", type.text(), info_.image_type.text()));
+                    fmt::format("the image is {}, those before it are {}", type.text(), type_.text()));
     }
 
     fs::path folder_;
     FolderImages images_;
     bool gray_;
-    SourceInfo info_;
-    int64_t next_index_ = 0;
+    std::vector<int64_t> numbers_;  ///< from the names; empty: the index is the number
+    ImageType type_;
 };
 
 /// What an output takes for itself in a folder that exists.
@@ -199,6 +238,11 @@ public:
             info_.extensions.insert(info_.extensions.end(), others.begin(), others.end());
             add_options(format->info());
         }
+        info_.tested = "files of OpenCV and Pillow";
+        info_.source_options = {
+            {"prefix", "", "only files whose names begin so"},
+            {"extension", "", "only images of this kind (tif: also .TIF and .tiff); default: the most common one"},
+            {"numbers", "index", "index or name: frames have the numbers at the end of the files' names"}};
     }
 
     const FileFormatInfo& info() const override { return info_; }
@@ -215,7 +259,18 @@ public:
     }
 
     std::unique_ptr<FrameSource> open(const fs::path& path, const SourceOptions& options) const override {
-        return std::make_unique<ImageFolderSource>(path, options);
+        try {
+            const auto frames = std::make_shared<FolderSequence>(path, options.format, options.gray);
+            OpenedSequence opened;
+            opened.frames = frames;
+            opened.info.name = path.string();
+            opened.info.format = kName;
+            opened.info.image_type = frames->type();
+            opened.info.has_numbers = frames->has_numbers();
+            return sequence_source(std::move(opened), options);
+        } catch (const Error& error) {
+            throw error.at({path.string(), {}, {}});
+        }
     }
 
     std::unique_ptr<FrameSink> create(const fs::path& path, const SinkOptions& options) const override {

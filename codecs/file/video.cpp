@@ -1,60 +1,28 @@
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <deque>
 #include <memory>
 #include <utility>
 
 #include <opencv2/core.hpp>
 
 #include "base/error.h"
-#include "base/median.h"
 #include "base/parallel_reader.h"
 #include "base/text.h"
 #include "codecs/file_format.h"
 #include "codecs/video/decoder.h"
 #include "codecs/video/demuxer.h"
-#include "codecs/video/encoder.h"
+#include "codecs/video/encoder_options.h"
 #include "codecs/video/packet_cache.h"
 #include "codecs/video/packet_scan.h"
 #include "codecs/video/pixel_convert.h"
-#include "codecs/video/video_writer.h"
+#include "codecs/video/video_sink.h"
 
 namespace reelstore {
 
 namespace {
 
-/// Frames held back at most to learn the frame rate from their times.
-constexpr size_t kFramesToMeasure = 32;
-constexpr size_t kBytesToMeasure = size_t{64} << 20;
-constexpr double kLeastFrameRate = 0.001;
-constexpr double kMostFrameRate = 1000;
-
 const std::vector<std::string> kReadExtensions = {".mp4", ".m4v", ".mov",  ".mkv",  ".webm", ".avi",  ".ts",  ".m2ts",
                                                   ".mts", ".mpg", ".mpeg", ".h264", ".264",  ".hevc", ".265", ".ogv",
                                                   ".flv", ".asf", ".wmv",  ".y4m",  ".nut",  ".ivf",  ".3gp"};
-
-struct Output {
-    const char* extension;
-    const char* muxer;
-    std::vector<std::string> encoders;
-};
-
-const std::array<Output, 4>& outputs() {
-    static const std::array<Output, 4> table = {{{".mp4", "mp4", {"libx264", "mjpeg"}},
-                                                 {".mkv", "matroska", {"libx264", "mjpeg"}},
-                                                 {".mov", "mov", {"libx264", "mjpeg"}},
-                                                 {".avi", "avi", {"mjpeg"}}}};
-    return table;
-}
-
-const Output* output_for(const std::filesystem::path& path) {
-    const std::string extension = lower_case_extension(path);
-    for (const Output& output : outputs()) {
-        if (extension == output.extension) return &output;
-    }
-    return nullptr;
-}
 
 class VideoSource : public FrameSource, public RandomAccess {
 public:
@@ -199,96 +167,16 @@ private:
     std::unique_ptr<SequentialReader> sequential_;  // for next()
 };
 
-class VideoSink : public FrameSink {
-public:
-    VideoSink(const std::filesystem::path& path, const Output& output, const SinkOptions& options)
-        : path_(path), output_(output), settings_(parse_encoder_options(options.codec, output.encoders)) {
-        rate_known_ = options.frame_rate || options.codec.count("frame_rate") > 0;
-        if (options.frame_rate) {
-            if (!(*options.frame_rate >= kLeastFrameRate && *options.frame_rate <= kMostFrameRate)) {
-                throw Error(ErrorCode::invalid_argument, {path.string(), {}, {}},
-                            "a frame rate must be between 0.001 and 1000, not " + std::to_string(*options.frame_rate));
-            }
-            settings_.frame_rate = *options.frame_rate;
-        }
-        if (file_system().status(path).kind != FileKind::missing) {
-            throw Error(ErrorCode::already_exists, {path.string(), {}, {}}, "exists already");
+/// Of all containers, the default ones first.
+std::vector<std::string> written_encoders() {
+    std::vector<std::string> encoders;
+    for (const VideoContainer& container : video_containers()) {
+        for (const std::string& encoder : container.encoders) {
+            if (std::find(encoders.begin(), encoders.end(), encoder) == encoders.end()) encoders.push_back(encoder);
         }
     }
-
-    ~VideoSink() override {
-        try {
-            close();
-        } catch (const Error&) {
-            // Whoever wants to know calls close().
-        }
-    }
-
-    void write(const Frame& frame) override {
-        if (closed_)
-            throw Error(ErrorCode::invalid_argument, {path_.string(), {}, {}}, "is closed; no frame can be added");
-        const ImageType type = ImageType::of(frame.image);
-        if (type_.empty()) {
-            if (const auto refused = refuses_images(settings_, type))
-                throw Error(ErrorCode::wrong_type, {path_.string(), {}, {}}, *refused);
-            type_ = type;
-        }
-        if (type != type_) {
-            throw Error(ErrorCode::wrong_type, {path_.string(), {}, frame.index},
-                        "the frame is " + type.text() + " where " + type_.text() + " is expected");
-        }
-        if (writer_ || rate_known_) {
-            begin();
-            writer_->write(frame.image);
-            writer_->take_stored();
-            return;
-        }
-        held_bytes_ += type.bytes();
-        held_.push_back(frame);
-        if (held_.size() >= kFramesToMeasure || held_bytes_ >= kBytesToMeasure) release();
-    }
-
-    void close() override {
-        if (closed_) return;
-        release();
-        closed_ = true;
-        if (writer_) writer_->finish();
-    }
-
-private:
-    void begin() {
-        if (!writer_) writer_ = std::make_unique<VideoWriter>(path_, output_.muxer, type_, settings_);
-    }
-
-    void release() {
-        if (held_.empty()) return;
-        if (const auto rate = measured_rate()) settings_.frame_rate = *rate;
-        begin();
-        for (const Frame& frame : std::exchange(held_, {})) writer_->write(frame.image);
-        writer_->take_stored();
-    }
-
-    /// From the median interval, so that a pause or a lost frame among the first ones does not count.
-    std::optional<double> measured_rate() const {
-        std::vector<double> intervals;
-        for (size_t i = 1; i < held_.size(); ++i) {
-            const double interval = held_[i].time - held_[i - 1].time;
-            if (interval > 0 && std::isfinite(interval)) intervals.push_back(interval);
-        }
-        if (intervals.empty()) return std::nullopt;
-        return std::clamp(std::round(1e3 / median(std::move(intervals))) / 1e3, kLeastFrameRate, kMostFrameRate);
-    }
-
-    std::filesystem::path path_;
-    const Output& output_;
-    EncoderSettings settings_;
-    bool rate_known_ = false;
-    ImageType type_;
-    std::unique_ptr<VideoWriter> writer_;
-    std::deque<Frame> held_;
-    size_t held_bytes_ = 0;
-    bool closed_ = false;
-};
+    return encoders;
+}
 
 class VideoFileFormat : public FileFormat {
 public:
@@ -298,9 +186,14 @@ public:
         info_.reads = true;
         info_.writes = true;
         info_.types =
-            "read: uint8 gray and BGR, uint16 where the video has more bits; written: .mp4 .mkv .mov (H.264) .avi "
-            "(MJPEG), uint8 gray or BGR, H.264 also uint16 gray of 10 bits";
-        info_.options = encoder_option_list({"libx264", "mjpeg"});
+            "read: uint8 gray and BGR, uint16 where the video has more bits; written: .mp4 .m4v .mkv .mov (H.264), "
+            ".webm (VP9), .avi (MJPEG), uint8 gray or BGR, most encoders also uint16 gray of 10 or 12 bits, FFV1 of "
+            "all";
+        info_.tested = "files of the ffmpeg program in every codec and container named, a real recording";
+        info_.options = encoder_option_list(written_encoders());
+        info_.streams = true;
+        info_.true_times = true;
+        info_.sound = true;
     }
 
     const FileFormatInfo& info() const override { return info_; }
@@ -313,19 +206,25 @@ public:
         return called_video || !probe_container(head).empty();
     }
 
-    bool writes_to(const std::filesystem::path& path) const override { return output_for(path) != nullptr; }
+    bool writes_to(const std::filesystem::path& path) const override {
+        return video_container(lower_case_extension(path)) != nullptr;
+    }
 
     std::unique_ptr<FrameSource> open(const std::filesystem::path& path, const SourceOptions& options) const override {
         return std::make_unique<VideoSource>(path, options);
     }
 
     std::unique_ptr<FrameSink> create(const std::filesystem::path& path, const SinkOptions& options) const override {
-        const Output* output = output_for(path);
-        if (!output) {
-            throw Error(ErrorCode::unsupported, {path.string(), {}, {}},
-                        "video is written as .mp4, .mkv, .mov or .avi");
+        const VideoContainer* container =
+            video_container(options.kind.empty() ? lower_case_extension(path) : options.kind);
+        if (!container) {
+            std::string known;
+            for (const VideoContainer& other : video_containers()) known += " " + other.extension;
+            throw Error(ErrorCode::unsupported, {path.string(), {}, {}}, "video is written as" + known);
         }
-        return std::make_unique<VideoSink>(path, *output, options);
+        return make_video_sink(*container,
+                               options.stream ? video_stream_to(options.stream, path.string()) : new_video_file(path),
+                               options);
     }
 
 private:

@@ -9,6 +9,30 @@
 
 namespace reelstore {
 
+namespace {
+
+uint16_t swapped(uint16_t bits) {
+    return __builtin_bswap16(bits);
+}
+uint32_t swapped(uint32_t bits) {
+    return __builtin_bswap32(bits);
+}
+uint64_t swapped(uint64_t bits) {
+    return __builtin_bswap64(bits);
+}
+
+template <typename Bits>
+void swap_elements(uint8_t* bytes, size_t size) {
+    for (size_t i = 0; i + sizeof(Bits) <= size; i += sizeof(Bits)) {
+        Bits element;
+        std::memcpy(&element, bytes + i, sizeof(Bits));
+        element = swapped(element);
+        std::memcpy(bytes + i, &element, sizeof(Bits));
+    }
+}
+
+}  // namespace
+
 FileBytes::FileBytes(const std::filesystem::path& path, bool map) : path_(path) {
     file_ = file_system().open(path, OpenMode::read);
     size_ = file_->size();
@@ -46,8 +70,7 @@ void FileBytes::read_into(void* target, uint64_t offset, size_t size) const {
     }
 }
 
-SequenceImage raw_image(const FileBytes& file, uint64_t offset, const ImageType& type, std::endian order) {
-    const FileBytes::Part part = file.part(offset, type.bytes());
+SequenceImage image_of_part(const FileBytes::Part& part, const ImageType& type, std::endian order) {
     const size_t item_bytes = CV_ELEM_SIZE1(type.depth);
     const bool aligned = reinterpret_cast<uintptr_t>(part.data) % item_bytes == 0;
     if (aligned && (order == std::endian::native || item_bytes == 1)) {
@@ -60,18 +83,31 @@ SequenceImage raw_image(const FileBytes& file, uint64_t offset, const ImageType&
     return {image, nullptr};
 }
 
+SequenceImage raw_image(const FileBytes& file, uint64_t offset, const ImageType& type, std::endian order) {
+    return image_of_part(file.part(offset, type.bytes()), type, order);
+}
+
 int64_t frames_in_file(uint64_t file_size, uint64_t start, uint64_t frame_bytes, uint64_t stride) {
     if (frame_bytes == 0 || stride == 0 || file_size < start || file_size - start < frame_bytes) return 0;
     return static_cast<int64_t>((file_size - start - frame_bytes) / stride) + 1;
 }
 
 void swap_bytes(cv::Mat& image) {
-    const size_t item_bytes = image.elemSize1();
-    if (item_bytes == 1) return;
+    const size_t row_bytes = image.elemSize() * static_cast<size_t>(image.cols);
     for (int row = 0; row < image.rows; ++row) {
-        uint8_t* bytes = image.ptr(row);
-        const uint8_t* const end = bytes + image.elemSize() * static_cast<size_t>(image.cols);
-        for (; bytes < end; bytes += item_bytes) std::reverse(bytes, bytes + item_bytes);
+        switch (image.elemSize1()) {
+            case 2:
+                swap_elements<uint16_t>(image.ptr(row), row_bytes);
+                break;
+            case 4:
+                swap_elements<uint32_t>(image.ptr(row), row_bytes);
+                break;
+            case 8:
+                swap_elements<uint64_t>(image.ptr(row), row_bytes);
+                break;
+            default:
+                return;
+        }
     }
 }
 

@@ -44,6 +44,11 @@ private:
     std::shared_ptr<const uint8_t> mapping_;
 };
 
+/// An image whose elements lie in `part` row by row without gaps, in this order of bytes: a view of it where that shows
+/// the image rightly, else a copy.
+SequenceImage image_of_part(const FileBytes::Part& part, const ImageType& type,
+                            std::endian order = std::endian::little);
+
 /// An image that lies in a file row by row without gaps, its elements in this order of bytes: a view of the map where
 /// that shows it rightly, else a copy. Throws Error(corrupt) when the file ends before it.
 SequenceImage raw_image(const FileBytes& file, uint64_t offset, const ImageType& type,

@@ -18,6 +18,7 @@ public:
 
     /// The same bytes with numbers in this order.
     HeaderBytes in_order(std::endian order) const { return HeaderBytes(bytes_, order); }
+    std::endian order() const { return order_; }
     size_t size() const { return bytes_.size(); }
 
     /// The integer or IEEE 754 number at `offset`.

@@ -56,6 +56,11 @@ public:
         return opened_->frames->stamp(index);
     }
 
+    int64_t entry_of(int64_t index) override {
+        check(index);
+        return opened_->frames->entry_of(index);
+    }
+
     std::vector<Json> extra_data_of(int64_t index) override {
         check(index);
         return opened_->frames->extra_data_of(index);

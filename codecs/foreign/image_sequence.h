@@ -28,6 +28,8 @@ public:
     /// Number and time, in seconds.
     virtual FrameStamp stamp(int64_t index) const { return {.number = index}; }
     virtual std::vector<Json> extra_data_of(int64_t /*index*/) const { return {}; }
+    /// The frame where reading must begin to get at `index`; see RandomAccess::entry_of().
+    virtual int64_t entry_of(int64_t index) const { return index; }
 };
 
 /// What a format has found in a foreign recording.

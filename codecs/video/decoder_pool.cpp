@@ -40,6 +40,11 @@ UniqueCodecContext open_decoder(const DecoderPool::Request& request, const std::
     context->bits_per_coded_sample = stream.bits_per_sample;
     context->pix_fmt = av_get_pix_fmt(stream.pixel_format.c_str());
     context->pkt_timebase = AVRational{1, 1};
+    if (codec->id == AV_CODEC_ID_RAWVIDEO) {
+        // Only the container knows it: y4m has a tag for the range.
+        const int range = av_color_range_from_name(stream.color_range.c_str());
+        if (range >= 0) context->color_range = static_cast<AVColorRange>(range);
+    }
     // Decoders that work on several frames at once lose which of them is damaged; groups of pictures are decoded side
     // by side instead.
     context->thread_count = 1;

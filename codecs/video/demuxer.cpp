@@ -9,42 +9,19 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "codecs/video/container_input.h"
 
 namespace reelstore {
 
 namespace {
 
-constexpr size_t kProbeBytes = size_t{1} << 20;
-/// Below this FFmpeg itself would ask for more data.
-constexpr int kLeastScore = AVPROBE_SCORE_RETRY + 1;
-
 /// Containers and raw streams that hold their own data and never point to another file.
-constexpr std::array<std::string_view, 19> kContainers = {
-    "mov", "matroska", "avi", "mpegts",       "mpeg", "mpegvideo", "m4v",   "h264", "hevc", "ogg",
-    "flv", "asf",      "gif", "yuv4mpegpipe", "nut",  "ivf",       "mjpeg", "obu",  "dv"};
-
-std::string first_name(const char* names) {
-    const std::string_view all = names;
-    return std::string(all.substr(0, all.find(',')));
-}
+constexpr std::array<std::string_view, 18> kContainers = {
+    "mov", "matroska", "avi", "mpegts",       "mpeg", "mpegvideo", "m4v",   "h264", "hevc",
+    "ogg", "flv",      "asf", "yuv4mpegpipe", "nut",  "ivf",       "mjpeg", "obu",  "dv"};
 
 bool allowed(const std::string& name) {
     return std::find(kContainers.begin(), kContainers.end(), name) != kContainers.end();
-}
-
-int refuse_to_open(AVFormatContext*, AVIOContext** io, const char*, int, AVDictionary**) {
-    *io = nullptr;
-    return AVERROR(EPERM);
-}
-
-const AVInputFormat* probe(std::span<const uint8_t> head, int& score) {
-    std::vector<uint8_t> padded(head.size() + AVPROBE_PADDING_SIZE);
-    std::copy(head.begin(), head.end(), padded.begin());
-    AVProbeData data = {};
-    data.filename = "";
-    data.buf = padded.data();
-    data.buf_size = static_cast<int>(head.size());
-    return av_probe_input_format3(&data, 1, &score);
 }
 
 const AVInputFormat* input_format_for(File& file, const std::string& path, const std::string& forced) {
@@ -55,26 +32,7 @@ const AVInputFormat* input_format_for(File& file, const std::string& path, const
         }
         return format;
     }
-    std::vector<uint8_t> head(kProbeBytes);
-    size_t known = 0;
-    for (size_t wanted = 4096; wanted <= kProbeBytes; wanted *= 4) {
-        known += file.read_at(head.data() + known, wanted - known, known);
-        int score = 0;
-        const AVInputFormat* format = probe({head.data(), known}, score);
-        if (format && score >= kLeastScore) {
-            if (allowed(first_name(format->name))) return format;
-            throw Error(ErrorCode::unsupported, {path, {}, {}},
-                        "is not a video file (looks like " + first_name(format->name) + ")");
-        }
-        if (known == wanted) continue;
-        // A short file may not say more; together with its name that is enough.
-        if (format && allowed(first_name(format->name)) && format->extensions &&
-            av_match_ext(path.c_str(), format->extensions)) {
-            return format;
-        }
-        break;
-    }
-    throw Error(ErrorCode::unsupported, {path, {}, {}}, "is not a video file of a known kind");
+    return find_demuxer(file, path, kContainers, "a video file");
 }
 
 std::string name_or_unknown(const char* name) {
@@ -119,9 +77,9 @@ std::string demuxer_of_extension(const std::filesystem::path& path) {
 std::string probe_container(std::span<const uint8_t> head, std::string* other) {
     capture_libav_log();
     int score = 0;
-    const AVInputFormat* format = probe(head, score);
-    if (!format || score < kLeastScore) return {};
-    std::string name = first_name(format->name);
+    const AVInputFormat* format = probe_head(head, score);
+    if (!format || score < kLeastProbeScore) return {};
+    std::string name = demuxer_name(*format);
     if (allowed(name)) return name;
     if (other) *other = name;
     return {};
@@ -161,18 +119,8 @@ Demuxer::Demuxer(const std::filesystem::path& path, const std::string& forced)
 }
 
 void Demuxer::open(const AVInputFormat* input_format, bool forced) {
-    container_ = first_name(input_format->name);
-    AVFormatContext* context = avformat_alloc_context();
-    if (!context) throw Error(ErrorCode::internal, "out of memory for a video file");
-    context->pb = input_.io();
-    context->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_NOFILLIN;
-    context->io_open = refuse_to_open;
-    OptionDictionary options;
-    options.set("protocol_whitelist", "");
-    const int opened = avformat_open_input(&context, nullptr, input_format, options.get());
-    input_.rethrow();
-    if (opened < 0) throw libav_error(opened, path_, "read it as a " + container_ + " file");
-    format_.reset(context);
+    container_ = demuxer_name(*input_format);
+    format_ = open_container(input_, path_, *input_format, AVFMT_FLAG_NOFILLIN);
 
     stream_index_ = choose_stream();
     if (stream_index_ < 0 || format_->streams[stream_index_]->codecpar->width <= 0) {

@@ -54,6 +54,15 @@ const std::vector<EncoderTraits>& all_traits() {
          .worst_qp = 63,
          .has_bframes = false,
          .least_side = 63},
+        {.name = "libvpx-vp9",
+         .family = EncoderFamily::vpx,
+         .preset = encoder_defaults::kVp9Preset,
+         .pixel_formats = {"yuv420p", "yuv422p", "yuv444p"},
+         .bits = {10, 12},
+         .crf = encoder_defaults::kVp9Crf,
+         .worst_crf = 63,
+         .worst_qp = 63,
+         .has_bframes = false},
         {.name = "h264_nvenc",
          .family = EncoderFamily::nvenc,
          .preset = encoder_defaults::kHardwarePreset,
@@ -226,7 +235,7 @@ const std::vector<Option>& all_options() {
          }},
         {"frame_rate", [](Traits /*traits*/) { return true; },
          [](Traits /*traits*/) { return fmt::format("{}", encoder_defaults::kFrameRate); },
-         [](Traits /*traits*/) { return std::string("nominal, frames per second, for players"); }},
+         [](Traits /*traits*/) { return std::string("nominal, frames per second, for players; also as 24000/1001"); }},
         {"threads", [](Traits traits) { return traits.has_threads; },
          [](Traits /*traits*/) { return std::to_string(encoder_defaults::kThreads); },
          [](Traits traits) {
@@ -327,7 +336,7 @@ EncoderSettings parse_encoder_options(const CodecOptions& options, const std::ve
     if (traits.has_gop) settings.gop = integer_option(options, "gop", encoder_defaults::kGop, 1, 100000);
     settings.bframes = integer_option(options, "bframes", encoder_defaults::kBFrames, 0, 16);
     settings.quality = integer_option(options, "quality", encoder_defaults::kJpegQuality, 1, 31);
-    settings.frame_rate = number_option(options, "frame_rate", encoder_defaults::kFrameRate, 0.001, 1000);
+    settings.frame_rate = rate_option(options, "frame_rate", encoder_defaults::kFrameRate, 0.001, 1000);
     settings.threads = integer_option(options, "threads", encoder_defaults::kThreads, 0, 64);
     if (!traits.pixel_formats.empty()) settings.pixel_format = pixel_format_option(options, traits);
     settings.full_range = choice_option(options, "range", "full", {"full", "limited"}) == "full";

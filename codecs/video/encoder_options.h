@@ -11,7 +11,7 @@
 namespace reelstore {
 
 /// Which library or device encodes; those of a family are set in the same way.
-enum class EncoderFamily { x264, x265, svt_av1, nvenc, vaapi, ffv1, mjpeg };
+enum class EncoderFamily { x264, x265, svt_av1, vpx, nvenc, vaapi, ffv1, mjpeg };
 
 /// What an encoder can be told and what it can hold. Where a list is empty or a value missing, it has no such option.
 struct EncoderTraits {
@@ -50,7 +50,7 @@ struct EncoderSettings {
     std::optional<int> slices;  ///< of FFV1: parts of a frame that are coded side by side
     std::string coder;          ///< of FFV1: "rice" or "range"; empty: the preset's
     int context = 0;            ///< of FFV1: 0 or 1
-    double frame_rate = 0;      ///< nominal, frames per second
+    double frame_rate = 0;      ///< nominal, frames per second; the nearest fraction of small numbers is meant
     int threads = 0;            ///< 0: as many as there are processors
 };
 

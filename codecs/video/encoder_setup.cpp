@@ -66,6 +66,35 @@ void set_svt_av1(const EncoderSettings& settings, AVCodecContext& context, Optio
     options.set("svtav1-params", text);
 }
 
+void set_vpx(const EncoderSettings& settings, AVCodecContext& context, OptionDictionary& options) {
+    struct Effort {
+        const char* deadline;
+        int cpu_used;
+    };
+    static constexpr std::array<Effort, 10> kEfforts = {{{"realtime", 8},
+                                                         {"realtime", 7},
+                                                         {"realtime", 6},
+                                                         {"realtime", 5},
+                                                         {"good", 5},
+                                                         {"good", 4},
+                                                         {"good", 3},
+                                                         {"good", 2},
+                                                         {"good", 1},
+                                                         {"good", 0}}};
+    const Effort& effort = kEfforts.at(preset_place(settings.preset));
+    options.set("deadline", effort.deadline);
+    options.set("cpu-used", std::to_string(effort.cpu_used));
+    options.set("row-mt", "1");
+    context.bit_rate = 0;
+    if (settings.qp) {
+        context.qmin = *settings.qp;
+        context.qmax = *settings.qp;
+        options.set("crf", std::to_string(*settings.qp));
+    } else {
+        options.set("crf", fmt::format("{}", settings.crf));
+    }
+}
+
 void set_nvenc(const EncoderSettings& settings, AVCodecContext& context, OptionDictionary& options) {
     static constexpr std::array<int, 10> kPresets = {1, 1, 2, 2, 3, 4, 5, 6, 7, 7};
     options.set("preset", fmt::format("p{}", kPresets.at(preset_place(settings.preset))));
@@ -157,6 +186,8 @@ void set_encoder_options(const EncoderSettings& settings, const ImageType& type,
             return set_x265(settings, type, context, options);
         case EncoderFamily::svt_av1:
             return set_svt_av1(settings, context, options);
+        case EncoderFamily::vpx:
+            return set_vpx(settings, context, options);
         case EncoderFamily::nvenc:
             return set_nvenc(settings, context, options);
         case EncoderFamily::vaapi:

@@ -229,4 +229,33 @@ int64_t FileOutput::seek(void* self, int64_t offset, int whence) {
     return position;
 }
 
+PlainOutput::PlainOutput(File& file, bool can_seek)
+    : file_(file), io_(make_io(true, this, nullptr, write, can_seek ? seek : nullptr)) {}
+
+void PlainOutput::rethrow() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+int PlainOutput::write(void* self, uint8_t* data, int size) {
+    auto& output = *static_cast<PlainOutput*>(self);
+    try {
+        output.file_.write_at(data, static_cast<size_t>(size), output.position_);
+        output.position_ += static_cast<uint64_t>(size);
+        output.end_ = std::max(output.end_, output.position_);
+        return size;
+    } catch (...) {
+        output.error_ = std::current_exception();
+        return AVERROR(EIO);
+    }
+}
+
+int64_t PlainOutput::seek(void* self, int64_t offset, int whence) {
+    auto& output = *static_cast<PlainOutput*>(self);
+    if (whence & AVSEEK_SIZE) return static_cast<int64_t>(output.end_);
+    const int64_t position = sought(offset, whence, output.position_, output.end_);
+    if (position < 0) return AVERROR(EINVAL);
+    output.position_ = static_cast<uint64_t>(position);
+    return position;
+}
+
 }  // namespace reelstore

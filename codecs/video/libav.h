@@ -143,4 +143,27 @@ private:
     UniqueIo io_;
 };
 
+/// Lets FFmpeg write a File from its beginning on and forgets what it wrote. The File must outlive it. Without
+/// `can_seek` FFmpeg is told that the file can only be appended to.
+class PlainOutput {
+public:
+    PlainOutput(File& file, bool can_seek);
+    PlainOutput(const PlainOutput&) = delete;
+    PlainOutput& operator=(const PlainOutput&) = delete;
+
+    AVIOContext* io() { return io_.get(); }
+    /// Throws the Error of the File that made FFmpeg's last write fail, if any.
+    void rethrow();
+
+private:
+    static int write(void* self, uint8_t* data, int size);
+    static int64_t seek(void* self, int64_t offset, int whence);
+
+    File& file_;
+    uint64_t position_ = 0;
+    uint64_t end_ = 0;
+    std::exception_ptr error_;
+    UniqueIo io_;
+};
+
 }  // namespace reelstore

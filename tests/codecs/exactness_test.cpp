@@ -26,7 +26,7 @@ constexpr Container kTs = {"ts", "f=mpegts"};
 constexpr Container kProgram = {"mpg", "f=mpeg"};
 constexpr Container kTsWithHeaders = {"ts", "f=mpegts:bsfs=dump_extra"};
 
-struct Encoding {
+struct EncodedAs {
     const char* name;
     const char* options;
     std::vector<Container> containers;
@@ -37,7 +37,7 @@ struct Encoding {
     bool scattered = false;  ///< payloads that have to be demuxed
 };
 
-void check_encoding(const Encoding& encoding) {
+void check_encoding(const EncodedAs& encoding) {
     CAPTURE(std::string(encoding.name));
     const TemporaryFolder folder;
     const auto raw = write_raw_frames(folder.path(), encoding.width, encoding.height, encoding.frames);
@@ -64,7 +64,7 @@ void check_encoding(const Encoding& encoding) {
 TEST_CASE("H.264") {
     const std::vector<Container> all = {kMp4, kMov, kMkv, kAvi, kTs, kFragmented};
     const std::vector<Container> two = {kMp4, kMkv};
-    const Encoding encodings[] = {
+    const EncodedAs encodings[] = {
         {"H.264 without B-frames", "-pix_fmt yuv420p -c:v libx264 -bf 0 -g 12", all},
         {"H.264 B-frames", "-pix_fmt yuv420p -c:v libx264 -x264-params bframes=2:b-adapt=0:b-pyramid=none:keyint=12",
          all},
@@ -84,13 +84,13 @@ TEST_CASE("H.264") {
         {"H.264 g=250", "-pix_fmt yuv420p -c:v libx264 -g 250", two},
         {"H.264 zerolatency", "-pix_fmt yuv420p -c:v libx264 -tune zerolatency -g 12", {kFragmented}},
     };
-    for (const Encoding& encoding : encodings) check_encoding(encoding);
+    for (const EncodedAs& encoding : encodings) check_encoding(encoding);
 }
 
 TEST_CASE("HEVC") {
     const std::vector<Container> all = {kMp4, kMov, kMkv, kTs, kFragmented};
     const std::string options;
-    const Encoding encodings[] = {
+    const EncodedAs encodings[] = {
         {"HEVC without B-frames",
          "-pix_fmt yuv420p -c:v libx265 -x265-params log-level=none:ctu=16:bframes=0:keyint=12", all},
         {"HEVC closed GOP",
@@ -118,11 +118,11 @@ TEST_CASE("HEVC") {
         {"HEVC g=1", "-pix_fmt yuv420p -c:v libx265 -x265-params log-level=none:ctu=16:keyint=1", {kMp4}},
         {"HEVC g=250", "-pix_fmt yuv420p -c:v libx265 -x265-params log-level=none:ctu=16:keyint=250", {kMkv}},
     };
-    for (const Encoding& encoding : encodings) check_encoding(encoding);
+    for (const EncodedAs& encoding : encodings) check_encoding(encoding);
 }
 
 TEST_CASE("AV1, VP9 and VP8") {
-    const Encoding encodings[] = {
+    const EncodedAs encodings[] = {
         {"AV1 libaom, hidden frames",
          "-pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8 -lag-in-frames 19 -g 24 -crf 20",
          {kMp4, kMkv, kWebm, kFragmented}},
@@ -146,11 +146,11 @@ TEST_CASE("AV1, VP9 and VP8") {
          "2M",
          {kWebm, kMkv, kAvi}},
     };
-    for (const Encoding& encoding : encodings) check_encoding(encoding);
+    for (const EncodedAs& encoding : encodings) check_encoding(encoding);
 }
 
 TEST_CASE("MPEG-4 and MPEG-2") {
-    const Encoding encodings[] = {
+    const EncodedAs encodings[] = {
         {"MPEG-4", "-pix_fmt yuv420p -c:v mpeg4 -q:v 2 -g 12", {kMp4, kAvi, kMkv, kMov, kTsWithHeaders}},
         {"MPEG-4 B-frames", "-pix_fmt yuv420p -c:v mpeg4 -q:v 2 -bf 2 -g 12", {kMp4, kAvi, kMkv, kMov, kTsWithHeaders}},
         // Its encoder never gives the last two frames away.
@@ -173,11 +173,11 @@ TEST_CASE("MPEG-4 and MPEG-2") {
          true},
         {"MPEG-2 B-frames", "-pix_fmt yuv420p -c:v mpeg2video -q:v 2 -bf 2 -g 12", {kTsWithHeaders, kMkv, kAvi, kMp4}},
     };
-    for (const Encoding& encoding : encodings) check_encoding(encoding);
+    for (const EncodedAs& encoding : encodings) check_encoding(encoding);
 }
 
 TEST_CASE("codecs of independent frames") {
-    const Encoding encodings[] = {
+    const EncodedAs encodings[] = {
         {"MJPEG", "-pix_fmt yuvj420p -c:v mjpeg -q:v 2", {kAvi, kMkv, kMov, kMp4}},
         {"FFV1", "-pix_fmt gray -c:v ffv1 -level 3 -slices 4", {kMkv, kAvi, kMov}},
         {"FFV1 with contexts over frames", "-pix_fmt yuv420p -c:v ffv1 -level 3 -g 12", {kMkv, kAvi}},
@@ -185,5 +185,5 @@ TEST_CASE("codecs of independent frames") {
         {"raw colour", "-pix_fmt yuv420p -c:v rawvideo", {kAvi, kMkv}},
         {"ProRes", "-pix_fmt yuv422p10 -c:v prores_ks", {kMov, kMkv}},
     };
-    for (const Encoding& encoding : encodings) check_encoding(encoding);
+    for (const EncodedAs& encoding : encodings) check_encoding(encoding);
 }

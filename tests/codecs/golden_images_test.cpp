@@ -14,6 +14,7 @@ extern "C" {
 #include "base/numbered_frames.h"
 #include "codecs/chunk_format.h"
 #include "codecs/encoding.h"
+#include "tests/test_data.h"
 
 namespace reelstore {
 
@@ -78,7 +79,7 @@ int check_store(const fs::path& folder, const Json& expect) {
 }  // namespace
 
 TEST_CASE("golden: images of imgstore's folder stores have the expected pixels") {
-    const fs::path golden = fs::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+    const fs::path golden = test_data() / "golden" / "imgstore-0.4.0";
     int stores = 0;
     for (const std::string& name : file_system().list(golden)) {
         if (!name.ends_with(".expect.json")) continue;

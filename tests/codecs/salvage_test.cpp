@@ -10,6 +10,7 @@
 #include "codecs/video/video_chunk_format.h"
 #include "tests/codecs/video_kit.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 #include "tests/thrown_error.h"
 
 using namespace reelstore;
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kGolden = fs::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+const fs::path kGolden = test_data() / "golden" / "imgstore-0.4.0";
 
 /// Offset of the box with this name in an mp4, and its size.
 std::pair<size_t, size_t> box(const std::vector<char>& bytes, const std::string& name) {

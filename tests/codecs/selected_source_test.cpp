@@ -46,9 +46,9 @@ TEST_CASE("selected_source: start, step and count choose frames, which keep numb
                     REQUIRE(source->info().frame_count == int64_t(expected.size()));
                     RandomAccess* const access = source->random_access();
                     const auto clone = access->clone_access();
+                    REQUIRE(clone);
                     for (size_t i = expected.size(); i-- > 0;) {
                         for (RandomAccess* reader : {access, clone.get()}) {
-                            if (!reader) continue;
                             const Frame frame = reader->at_index(int64_t(i));
                             CHECK(frame.index == int64_t(i));
                             CHECK(frame.number == expected[i]);

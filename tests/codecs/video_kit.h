@@ -14,10 +14,6 @@
 #include "codecs/chunk_format.h"
 #include "codecs/packet_table.h"
 
-#ifndef REELSTORE_TEST_DATA
-#define REELSTORE_TEST_DATA "tests"
-#endif
-
 namespace reelstore {
 
 void add_chunk_formats_avc1_mp4(ChunkFormatTable& table);

@@ -14,6 +14,7 @@
 #include "tests/codecs/video_kit.h"
 #include "tests/forwarding_file_system.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 namespace reelstore {
 void add_file_formats_video(FileFormatTable& table);
@@ -82,7 +83,7 @@ public:
 }  // namespace
 
 TEST_CASE("videos that imgstore wrote show the number of each position, in any order") {
-    const std::filesystem::path golden = std::filesystem::path(REELSTORE_TEST_DATA) / "golden/imgstore-0.4.0";
+    const std::filesystem::path golden = test_data() / "golden/imgstore-0.4.0";
     int chunks = 0;
     for (const auto& store : std::filesystem::directory_iterator(golden)) {
         const std::string name = store.path().filename().string();

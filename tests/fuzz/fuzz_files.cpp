@@ -1,5 +1,6 @@
 /// The one program of all fuzz targets: REELSTORE_FUZZ_TARGET says which. tests/fuzz/run.py starts it.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +16,8 @@ namespace reelstore {
 
 namespace {
 
+constexpr int kNothingToFuzz = 3;
+
 /// The formats of one file of codecs/file; made once, as in the library.
 FileFormatTable* chosen_formats = nullptr;
 void (*chosen_run)(const FuzzInput& input) = nullptr;
@@ -28,6 +31,12 @@ void choose(const std::string& name) {
         if (file.name != name) continue;
         static FileFormatTable formats;
         file.add(formats);
+        const bool reads =
+            std::any_of(formats.begin(), formats.end(), [](const auto& format) { return format->info().reads; });
+        if (!reads) {
+            fmt::print(stderr, "{} is only written, so there is nothing to fuzz\n", name);
+            std::exit(kNothingToFuzz);
+        }
         chosen_formats = &formats;
         chosen_run = read_chosen_recording;
         return;

@@ -8,10 +8,10 @@ namespace reelstore {
 
 namespace {
 
-/// A name that stays within the folder of the recording: nothing of the machine is to be named by chance.
+/// A name of printable ASCII within the folder of the recording: names are not what is fuzzed, and messages have them.
 std::string safe_name(std::string_view name) {
     std::string safe;
-    for (const char c : name.substr(0, 200)) safe += c == '\0' ? '_' : c;
+    for (const char c : name.substr(0, 200)) safe += c > ' ' && c <= '~' ? c : '_';
     safe = std::filesystem::path(safe).lexically_normal().relative_path().string();
     if (safe.empty() || safe == "." || safe.find("..") != std::string::npos) return "main";
     if (safe.back() == '/') safe.pop_back();
@@ -58,6 +58,17 @@ void require(bool holds, const char* what) {
     if (holds) return;
     std::fprintf(stderr, "it does not hold that %s\n", what);
     std::abort();
+}
+
+void touch_pixels(const cv::Mat& image) {
+    uint32_t sum = 0;
+    for (int row = 0; row < image.rows; ++row) {
+        const uint8_t* const bytes = image.ptr(row);
+        const size_t count = image.elemSize() * static_cast<size_t>(image.cols);
+        for (size_t i = 0; i < count; ++i) sum += bytes[i];
+    }
+    // Or the compiler would leave the reading out.
+    asm volatile("" : : "r"(sum));
 }
 
 }  // namespace reelstore

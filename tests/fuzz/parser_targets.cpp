@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/npy.h"
@@ -15,21 +13,11 @@ namespace reelstore {
 
 namespace {
 
-template <typename Action>
-void tolerate_errors(Action action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        require(!error.message().empty(), "an error says what is wrong");
-    }
-}
-
 void read_image_headers(const FuzzInput& input) {
     const std::vector<uint8_t>& bytes = input.main();
     const std::string_view format = sniff_image_format(bytes);
     if (const auto header = read_image_header(bytes)) {
         require(header->format == format, "a header is of the format that its first bytes announce");
-        require(header->width >= 0 && header->height >= 0, "sizes are not negative");
         require(header->channels > 0, "an image has channels");
     }
     has_jpeg_end(bytes);
@@ -70,7 +58,7 @@ void read_packed_container(const PackedContainer& container, const std::string& 
             tolerate_errors([&] {
                 const cv::Mat image = reader->read(position);
                 require(ImageType::of(image) == type, "frames are of the type of the header");
-                require(cv::countNonZero(image.reshape(1) != image.reshape(1)) >= 0, "all pixels are there");
+                touch_pixels(image);
             });
         }
     });

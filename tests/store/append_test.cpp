@@ -8,13 +8,14 @@
 #include "store/store_lock.h"
 #include "tests/store/promised_store.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
 namespace {
 
 std::filesystem::path golden() {
-    return std::filesystem::path(REELSTORE_TEST_DATA) / "golden/imgstore-0.4.0";
+    return test_data() / "golden/imgstore-0.4.0";
 }
 
 StoreWriterOptions small(const std::string& format) {

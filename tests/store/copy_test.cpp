@@ -31,6 +31,7 @@
 #include "tests/sanitized.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
@@ -637,7 +638,7 @@ TEST_CASE("a store whose first chunks were removed is copied") {
 
 TEST_CASE("imgstore's stores are copied, whole and in part") {
     const TemporaryFolder folder(memory_folder());
-    const fs::path golden = fs::path(REELSTORE_TEST_DATA) / "golden/imgstore-0.4.0";
+    const fs::path golden = test_data() / "golden/imgstore-0.4.0";
     int stores = 0;
     for (const auto& entry : fs::directory_iterator(golden)) {
         if (!is_store(entry.path())) continue;

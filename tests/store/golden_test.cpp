@@ -10,12 +10,13 @@
 #include "store/maintenance.h"
 #include "store/store_reader.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+const std::filesystem::path kGolden = test_data() / "golden" / "imgstore-0.4.0";
 
 std::vector<std::string> golden_names() {
     std::vector<std::string> names;

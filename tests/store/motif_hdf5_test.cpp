@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
-#include "store/hdf5_id.h"
+#include "codecs/foreign/hdf5_id.h"
 #include "tests/temporary_folder.h"
 
 using namespace reelstore;

@@ -13,12 +13,13 @@
 #include "store/layout.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+const std::filesystem::path kGolden = test_data() / "golden" / "imgstore-0.4.0";
 
 const std::vector<std::pair<std::string, std::string>> kGoldenVideos = {
     {"avc1_mp4-gray", "mp4"}, {"h264_mkv-gray", "mkv"}, {"mjpeg_avi-gray", "avi"}};

@@ -21,6 +21,7 @@
 #include "tests/forwarding_file_system.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
@@ -394,7 +395,7 @@ TEST_CASE("copies and stray files make no index stale, and cost no reading of si
 }
 
 TEST_CASE("golden stores of imgstore with an index that is behind") {
-    const fs::path golden = fs::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+    const fs::path golden = test_data() / "golden" / "imgstore-0.4.0";
     for (const std::string name : {"npy-gray", "avc1_mp4-gray", "h264_mkv-gray", "mjpeg_avi-gray"}) {
         INFO(name);
         const TemporaryFolder folder(memory_folder());

@@ -15,6 +15,7 @@
 #include "store/store_lock.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
@@ -111,7 +112,7 @@ TEST_CASE("metadata.yaml and the npz follow imgstore's layout") {
 }
 
 TEST_CASE("the npz has the same members and types as imgstore's own") {
-    const std::filesystem::path golden = std::filesystem::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+    const std::filesystem::path golden = test_data() / "golden" / "imgstore-0.4.0";
     const TemporaryFolder folder;
     const auto types = [](const std::filesystem::path& path) {
         const NpzReader npz(path);

@@ -26,6 +26,7 @@
 #include "tests/sanitized.h"
 #include "tests/store/store_fixture.h"
 #include "tests/temporary_folder.h"
+#include "tests/test_data.h"
 
 using namespace reelstore;
 
@@ -506,7 +507,7 @@ TEST_CASE("random trims and recordings leave exactly what they should") {
 
 TEST_CASE("a store of imgstore gets an index first, and says so") {
     const TemporaryFolder folder;
-    const fs::path golden = fs::path(REELSTORE_TEST_DATA) / "golden" / "imgstore-0.4.0";
+    const fs::path golden = test_data() / "golden" / "imgstore-0.4.0";
     for (const char* name : {"avc1_mp4-gray", "npy-uint16", "mjpeg_avi-gray"}) {
         CAPTURE(name);
         const fs::path path = folder / name;

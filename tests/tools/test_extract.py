@@ -1,13 +1,17 @@
 """`store extract` and `store get` into files."""
 import csv
+import pathlib
 import shutil
+import signal
+import subprocess
+import time
 import unittest
 
 import cv2
 import numpy
 
-from store_program import (FIRST_TIME, GOLDEN, StoreTestCase, decode_video, hash_of_tree, numbered_stack, read_number,
-                           run)
+from store_program import (DATA_LOST, FAILED, FIRST_TIME, GOLDEN, INTERRUPTED, USAGE, StoreTestCase, command,
+                           decode_video, hash_of_tree, numbered_stack, read_number, run)
 
 COUNT = 20
 
@@ -163,13 +167,83 @@ class Extract(StoreTestCase):
 
     def test_force_spares_the_old_output_when_the_new_one_cannot_begin(self):
         out = self.folder / "clip.mp4"
-        for options in (("--set", "nonsense=3"), ("--index", "50"), ("--filter", "nonsense"), ("--fps", "5000")):
+        for options in (("--set", "nonsense=3"), ("--index", "50"), ("--filter", "nonsense"), ("--fps", "5000000")):
             with self.subTest(options=options):
                 out.write_bytes(b"precious")
                 result = run("extract", self.store, out, "--force", *options)
                 self.assert_refused(result, 2)
                 self.assertTrue(out.exists(), "the old file is gone")
                 self.assertEqual(out.read_bytes(), b"precious")
+
+    def test_force_spares_the_old_output_when_no_frame_can_be_read(self):
+        store = self.save_stack(numbered_stack(4), "lost", "--format", "png")
+        for path in (store / "000000").glob("*.png"):
+            path.unlink()
+        out = self.folder / "clip.npy"
+        out.write_bytes(b"precious")
+        result = self.ok("extract", store, out, "--force", code=DATA_LOST)
+        self.assertIn("4 frames could not be read", result.err)
+        self.assertEqual(out.read_bytes(), b"precious")
+
+    def test_force_keeps_the_old_output_when_interrupted(self):
+        long = self.folder / "long.npy"
+        numpy.lib.format.open_memmap(long, mode="w+", dtype=numpy.uint8, shape=(400, 4000, 5000))
+        out = self.folder / "clip.raw"
+        out.write_bytes(b"precious")
+        with subprocess.Popen(command("extract", long, out, "--filter", "flip,crop=0:0:64:48", "--force"),
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            while process.poll() is None and (not out.exists() or out.read_bytes() in (b"", b"precious")):
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            message = process.stderr.read().decode()
+            self.assertEqual(process.wait(60), INTERRUPTED, message)
+        old = self.folder / "clip.raw.old"
+        self.assertIn(str(old), message)
+        self.assertEqual(old.read_bytes(), b"precious")
+        self.assertEqual(out.stat().st_size % (64 * 48), 0)
+
+    def test_two_outputs_in_one_place(self):
+        out = self.folder / "stack.npy"
+        (self.folder / "linked").symlink_to(self.folder)
+        for place in ("./stack.npy", out, "linked/stack.npy"):
+            for option in ("--list", "--timecodes"):
+                result = run("extract", self.store, "stack.npy", option, place, cwd=self.folder)
+                self.assert_refused(result, USAGE, "two outputs")
+        self.ok("extract", self.store, self.folder / "first.mat", "--set", "field=first")
+        before = (self.folder / "first.mat").read_bytes()
+        for option in ("--list", "--timecodes"):
+            result = run("extract", self.store, self.folder / "first.mat", "--set", "field=second", "--set",
+                         "append=yes", option, self.folder / "first.mat", "--force")
+            self.assert_refused(result, USAGE, "two outputs")
+        self.assertEqual((self.folder / "first.mat").read_bytes(), before)
+
+    def test_lists_spare_folders_and_devices(self):
+        folder = self.folder / "results"
+        folder.mkdir()
+        (folder / "notes.txt").write_text("precious")
+        out = self.folder / "stack.npy"
+        for option in ("--list", "--timecodes"):
+            for name in ("results", "results/"):
+                result = run("extract", self.store, out, option, f"{self.folder}/{name}", "--force")
+                self.assert_refused(result, USAGE, "folder")
+                self.assertEqual((folder / "notes.txt").read_text(), "precious")
+        self.ok("extract", self.store, out, "--list", "/dev/null", "--force")
+        self.assertFalse(pathlib.Path("/dev/null").is_file())
+        self.assertTrue(pathlib.Path("/dev/null").exists())
+        self.assertFalse(pathlib.Path("/dev/null.old").exists())
+
+    def test_list_that_cannot_be_written(self):
+        out = self.folder / "stack.npy"
+        for option, place in (("--list", self.folder / "missing" / "list.csv"),
+                              ("--timecodes", self.folder / "missing" / "times.txt"), ("--list", "/dev/full")):
+            self.assert_refused(run("extract", self.store, out, option, place), FAILED, place)
+            self.assertFalse(out.exists())
+
+    def test_output_into_the_store_one_stands_in(self):
+        store = self.folder / "copy"
+        shutil.copytree(self.store, store)
+        self.assert_refused(run("extract", ".", "clip.npy", cwd=store), USAGE, "in the recording itself")
+        self.assertEqual(hash_of_tree(store), hash_of_tree(self.store))
 
     def test_output_onto_the_store_itself(self):
         """--force must not take a part of the store that is being read."""

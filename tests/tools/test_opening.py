@@ -3,7 +3,7 @@ import unittest
 
 import numpy
 
-from store_program import StoreTestCase, numbered_stack
+from store_program import HERE, StoreTestCase, numbered_stack
 
 X, Y, WIDTH, HEIGHT = 5, 3, 40, 21
 CROP = f"{X}:{Y}:{WIDTH}:{HEIGHT}"
@@ -47,6 +47,13 @@ class FormatOptions(StoreTestCase):
                 result = self.ok(*verb, recording, "--open", "nothing=1", code=2)
                 self.assert_refused(result, 2, "nothing")
         self.ok("info", store, "--open", "nothing", code=2)
+
+    def test_the_table_of_the_readme_is_right(self):
+        readme = (HERE.parent.parent / "README.md").read_text()
+        for file_format in self.json_of("formats")["file_formats"]:
+            words = [file_format["name"], " ".join(file_format["extensions"]),
+                     *("yes" if file_format[key] else "-" for key in ("read", "write")), file_format["tested"] or "-"]
+            self.assertIn("| " + " | ".join(words) + " |", readme)
 
     def test_every_option_is_listed(self):
         formats = self.json_of("formats")["file_formats"]

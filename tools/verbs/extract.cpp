@@ -1,20 +1,25 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <fstream>
+#include <algorithm>
+#include <deque>
 
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/pipeline.h"
+#include "base/text.h"
 #include "codecs/file_format.h"
+#include "codecs/option_values.h"
 #include "filters/filter_table.h"
 #include "store/open_source.h"
+#include "tools/audio_options.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
-#include "tools/frame_json.h"
-#include "tools/source_options.h"
+#include "tools/frame_lists.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
+#include "tools/source_options.h"
+#include "tools/stream_output.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -40,32 +45,6 @@ std::filesystem::path list_path(const std::string& output) {
     return path;
 }
 
-/// Passes frames on and writes a line for each.
-class ListingSink : public FrameSink {
-public:
-    ListingSink(FrameSink& sink, const std::filesystem::path& list) : sink_(sink), path_(list.string()) {}
-    void write(const Frame& frame) override {
-        sink_.write(frame);
-        if (position_ == 0) {
-            file_.open(path_);
-            file_ << "output,index,number,time\n";
-        }
-        file_ << fmt::format("{},{},{},{}\n", position_++, frame.index, frame.number, exact_text(frame.time));
-    }
-    void close() override {
-        sink_.close();
-        if (!file_.is_open()) return;
-        file_.close();
-        if (!file_) throw Error(ErrorCode::io, {path_, {}, {}}, "cannot write the list of frames");
-    }
-
-private:
-    FrameSink& sink_;
-    std::string path_;
-    std::ofstream file_;
-    int64_t position_ = 0;
-};
-
 class ExtractVerb : public Verb {
 public:
     std::string name() const override { return "extract"; }
@@ -76,57 +55,150 @@ public:
                "  store extract mystore clip.mp4 --time 2026-11-20T09:00:00..2026-11-20T09:01:00\n"
                "  store extract mystore stack.npy --index -50:\n"
                "  store extract video.mp4 clip.npy --index 100:200 --gray\n"
-               "  store extract video.mp4 clip.avi --time 12.5..20\n";
+               "  store extract video.mp4 clip.avi --time 12.5..20\n"
+               "  store extract mystore clip.mp4 --audio room.wav --audio-start 2026-11-20T09:00:01.250\n"
+               "  store extract video.mp4 clip.mp4 --time 12.5..20 --audio source\n"
+               "  store extract mystore clip.mkv --times true --timecodes clip.timecodes.txt\n"
+               "  store extract mystore - --to mp4 --set crf=18 | curl --data-binary @- https://example.org/upload\n"
+               "  store extract mystore - --to y4m | ffmpeg -i - -c:v libx264 clip.mp4\n";
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
         app.add_option("OUT", output_,
-                       "folder/, pattern such as 'out/frame_{:06d}.png', or file (.mp4 .mkv .avi .mov .npy ...)")
+                       "folder/, pattern such as 'out/frame_{:06d}.png', file (.mp4 .mkv .avi .mov .npy ...), or - for "
+                       "standard output")
             ->required();
         selection_.declare(app);
-        app.add_option("--fps", frame_rate_, "frame rate of a video (default: the recording's)")
-            ->check(CLI::PositiveNumber);
+        app.add_option("--to", kind_, "kind of output (mp4, mkv, webm, y4m, rawvideo, npy ...) whatever its name");
+        app.add_option("--fps", frame_rate_, "frame rate of a video, also as 24000/1001 (default: the recording's)");
+        app.add_option("--times", times_,
+                       "when frames of a video are shown: at a constant rate (default without --audio), or at their "
+                       "true times")
+            ->check(CLI::IsMember({"constant", "true"}));
+        audio_.declare(app);
         app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")
             ->allow_extra_args(false);
-        app.add_option("--filter", filters_, "filters, comma separated (gray, color; see `store formats`)");
+        app.add_option("--filter", filters_,
+                       "filters, comma separated, such as gray,crop=10:20:300:200 (see `store formats`)");
         source_.declare_pixels(app);
+        app.add_option("--list", list_, "where the list of frames goes (default: OUT.frames.csv, none for -)");
+        app.add_option("--timecodes", timecodes_, "file for the frames' times, as Matroska time codes (version 2)");
         app.add_flag("--force", force_, "replace the output");
     }
     int run() override {
         const std::unique_ptr<Recording> recording = source_.open(recording_);
         const SourceNotes notes(*recording);
-        SelectedFrames frames(*recording, selection_.frames_of(*recording));
+        const FrameSelection selection = selection_.frames_of(*recording);
+        SelectedFrames frames(*recording, selection);
         const std::vector<std::unique_ptr<Filter>> filters =
             make_filters(source_.gray ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
-        SinkOptions options;
-        options.frame_rate = frame_rate_ > 0 ? std::optional(frame_rate_) : recording->info().frame_rate;
-        options.codec = parse_codec_options(codec_);
-        if (lies_in(output_, recording->path())) throw UsageError("the output lies in the recording itself");
-        const std::filesystem::path list = list_path(output_);
-        // Folders are never replaced, as they may hold anything; the sink refuses one whose files are in the way.
-        std::optional<ReplacedOutput> replaced;
-        if (!is_pattern(output_) && file_system().status(output_).kind != FileKind::folder)
-            replaced.emplace(output_, force_);
-        ReplacedOutput replaced_list(list, force_);
+        SinkOptions options = sink_options(frames, filters);
+        audio_.add_to(options, options.kind.empty() ? lower_case_extension(output_) : options.kind,
+                      {.constant = times_ == "constant" || (times_.empty() && !frame_rate_.empty()),
+                       .rate_given = !frame_rate_.empty()},
+                      *recording, selection);
+        if (!to_stream() && lies_in(output_, recording->path()))
+            throw UsageError("the output lies in the recording itself");
+        const std::vector<std::filesystem::path> files = files_written(options);
+        std::deque<ReplacedOutput> replaced;
+        for (const std::filesystem::path& file : files) {
+            if (lies_in(file, recording->path())) throw UsageError("the output lies in the recording itself");
+            replaced.emplace_back(file, force_);
+        }
         try {
-            int code = extract(frames, filters, options, list);
-            if (code == kExitDone && recording->incomplete()) code = kExitDataLost;
-            if (replaced) replaced->commit();
-            replaced_list.commit();
+            const PipelineResult result = extract(frames, filters, options);
+            int code = report(result);
+            const bool sound_lost = audio_.report();
+            if (code == kExitDone && (recording->incomplete() || sound_lost)) code = kExitDataLost;
+            // Without a frame there is no new output; the old ones come back.
+            if (result.frames_written > 0) {
+                for (ReplacedOutput& output : replaced) replace(output, result.cancelled);
+            }
             return code;
-        } catch (const Error&) {
+        } catch (...) {
             // Half an output under the final name would be taken for a whole one.
-            remove_file(list);
-            remove_file(output_);
+            for (const std::filesystem::path& file : files) remove_file(file);
             throw;
         }
     }
 
 private:
-    int extract(FrameSource& frames, const std::vector<std::unique_ptr<Filter>>& filters, const SinkOptions& options,
-                const std::filesystem::path& list) {
-        const std::unique_ptr<FrameSink> sink = create_file_sink(output_, options);
-        ListingSink listing(*sink, list);
+    bool to_stream() const { return output_ == "-"; }
+    std::string output_name() const { return to_stream() ? "standard output" : output_; }
+
+    SinkOptions sink_options(const FrameSource& frames, const std::vector<std::unique_ptr<Filter>>& filters) const {
+        SinkOptions options;
+        options.codec = parse_codec_options(codec_);
+        options.frame_rate = frames.info().frame_rate;
+        if (!frame_rate_.empty()) {
+            options.frame_rate = frame_rate_from_text(frame_rate_);
+            if (!options.frame_rate)
+                throw UsageError("--fps " + frame_rate_ + ": give frames per second, such as 25, 29.97 or 24000/1001");
+            // What is asked for by name counts more than what the codec is told.
+            options.codec.erase("frame_rate");
+        }
+        options.true_times = times_ == "true";
+        const bool one_for_one =
+            std::all_of(filters.begin(), filters.end(), [](const auto& filter) { return filter->each_by_itself(); });
+        if (one_for_one) options.expected_frames = frames.info().frame_count;
+        if (to_stream() && kind_.empty())
+            throw UsageError(
+                "standard output has no name that says what to write; give --to mp4 (or mkv, webm, y4m, "
+                "rawvideo, npy ...)");
+        if (!kind_.empty() && (is_pattern(output_) || is_folder()))
+            throw UsageError("--to is for one file or standard output; the name of a pattern says what its files are");
+        if (!kind_.empty()) options.kind = extension_of_kind(kind_, to_stream());
+        if (to_stream()) options.stream = standard_output();
+        return options;
+    }
+
+    bool is_folder() const {
+        return !std::filesystem::path(output_).has_filename() || file_system().status(output_).kind == FileKind::folder;
+    }
+
+    std::optional<std::filesystem::path> frames_list() const {
+        if (!list_.empty()) return list_;
+        if (to_stream()) return std::nullopt;
+        return list_path(output_);
+    }
+
+    /// Folders are never replaced, as they may hold anything; the sink refuses one whose files are in the way.
+    std::vector<std::filesystem::path> files_written(const SinkOptions& options) const {
+        std::vector<std::filesystem::path> files;
+        if (const auto list = frames_list()) files.push_back(*list);
+        if (!timecodes_.empty()) files.emplace_back(timecodes_);
+        for (const std::filesystem::path& file : files) {
+            if (file_system().status(file).kind == FileKind::folder)
+                throw UsageError(file.string() + " is a folder; give the name of a file");
+        }
+        if (files.size() > 1) refuse_same_place(files[0], files[1]);
+        if (to_stream() || is_pattern(output_)) return files;
+        for (const std::filesystem::path& file : files) refuse_same_place(output_, file);
+        const bool stays = adds_to_file(output_, options) || file_system().status(output_).kind == FileKind::folder;
+        if (!stays) files.insert(files.begin(), output_);
+        return files;
+    }
+
+    static void refuse_same_place(const std::filesystem::path& a, const std::filesystem::path& b) {
+        if (lies_in(a, b) && lies_in(b, a)) throw UsageError(b.string() + " cannot be two outputs at once");
+    }
+
+    /// What is there after an interruption may be less than what it was to replace.
+    static void replace(ReplacedOutput& output, bool cancelled) {
+        if (!cancelled) {
+            output.commit();
+            return;
+        }
+        const std::filesystem::path old = output.keep_both();
+        if (!old.empty()) fmt::print(stderr, "the file that was to be replaced is now {}\n", old.string());
+    }
+
+    PipelineResult extract(FrameSource& frames, const std::vector<std::unique_ptr<Filter>>& filters,
+                           const SinkOptions& options) {
+        const std::unique_ptr<FrameSink> sink = create_file_sink(to_stream() ? "standard output" : output_, options);
+        ListingSink listing(*sink);
+        if (const auto list = frames_list()) listing.list_frames(*list);
+        if (!timecodes_.empty()) listing.list_timecodes(timecodes_, options.frame_rate);
         const InterruptGuard interrupt;
         ProgressBar bar("extracting");
         PipelineOptions pipeline;
@@ -136,7 +208,8 @@ private:
             bar.update(progress.frames_written, progress.frames_expected);
         };
         const PipelineResult result = run_pipeline(frames, filters, listing, pipeline, interrupt.token());
-        return report(result);
+        print_notes(sink->notes());
+        return result;
     }
 
     static void remove_file(const std::filesystem::path& path) {
@@ -144,7 +217,7 @@ private:
     }
 
     int report(const PipelineResult& result) const {
-        fmt::print(stderr, "{} frames written to {}\n", result.frames_written, output_);
+        fmt::print(stderr, "{} frames written to {}\n", result.frames_written, output_name());
         if (result.frames_damaged > 0) {
             fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", result.frames_damaged,
                        result.first_damage);
@@ -160,7 +233,12 @@ private:
     SelectionOptions selection_;
     std::string filters_;
     std::vector<std::string> codec_;
-    double frame_rate_ = 0;
+    std::string kind_;
+    std::string frame_rate_;
+    std::string times_;
+    AudioOptions audio_;
+    std::string list_;
+    std::string timecodes_;
     SourceOptionGroup source_;
     bool force_ = false;
 };

@@ -98,12 +98,12 @@ void print_tables(const Json& all, bool options) {
             fmt::print("      cannot be written: {}\n", format["unavailable"].get<std::string>());
         if (options) print_options("--set", format["options"]);
     }
-    fmt::print("\nFiles (any verb reads them; an output of `store extract`)\n  {:<12} {:<5} {:<5} {:<8} types\n",
+    fmt::print("\nFiles (any verb reads them; an output of `store extract`)\n  {:<13} {:<5} {:<5} {:<8} types\n",
                "name", "read", "write", "lossless");
     for (const Json& format : all["file_formats"]) {
         std::string extensions;
         for (const Json& extension : format["extensions"]) extensions += " " + extension.get<std::string>();
-        fmt::print("  {:<12} {:<5} {:<5} {:<8} {};{}\n", format["name"].get<std::string>(), yes(format["read"]),
+        fmt::print("  {:<13} {:<5} {:<5} {:<8} {};{}\n", format["name"].get<std::string>(), yes(format["read"]),
                    yes(format["write"]), yes(format["lossless"]), format["types"].get<std::string>(), extensions);
         if (!format["tested"].is_null())
             fmt::print("      reading tested with: {}\n", format["tested"].get<std::string>());

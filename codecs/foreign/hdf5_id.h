@@ -1,11 +1,18 @@
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <utility>
 
 #include <hdf5.h>
 
 namespace reelstore {
+
+/// To be held by whoever calls HDF5: not every build of the library may be called from several threads.
+inline std::mutex& hdf5_mutex() {
+    static std::mutex mutex;
+    return mutex;
+}
 
 /// Keeps HDF5 from printing its errors to stderr while it lives; the caller's setting comes back at the end.
 class QuietHdf5 {
@@ -40,6 +47,8 @@ public:
         if (id_ >= 0) H5Idec_ref(id_);
     }
     operator hid_t() const { return id_; }
+    /// Gives the id away.
+    hid_t release() { return std::exchange(id_, H5I_INVALID_HID); }
 
 private:
     hid_t id_ = H5I_INVALID_HID;

@@ -1,4 +1,4 @@
-#include "bench/formats/series.h"
+#include "bench/series.h"
 
 #include <algorithm>
 
