@@ -93,7 +93,7 @@ std::unique_ptr<FrameSource> open_file_source(const fs::path& path, const Source
             } catch (const Error& error) {
                 if (error.code() == ErrorCode::cancelled) throw;
                 answers.push_back(fmt::format("{}: {}", info.name, error.message()));
-                failures.push_back(error);
+                failures.push_back(error.at({path.string(), {}, {}}));
             }
         }
     }

@@ -132,6 +132,7 @@ public:
         closed_ = true;
         if (!file_) return;
         // The last frame is shown for as long as the one before it.
+        if (blocks_.empty()) throw Error(ErrorCode::corrupt, place(), "no frame could be written");
         set_last_delay(frame_rate_ || blocks_.size() < 2 ? delay_until(std::numeric_limits<double>::quiet_NaN())
                                                          : last_delay_);
         // A few may make up for rounding.
@@ -284,7 +285,6 @@ public:
         info_.extensions = {".gif"};
         info_.reads = true;
         info_.writes = true;
-        info_.true_times = true;
         info_.streams = true;
         info_.true_times = true;
         info_.types = "uint8 gray and BGR; gray is lossless, as is colour of at most 256 colours a frame";

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/text.h"
 #include "codecs/file_format.h"
 #include "codecs/foreign/header_bytes.h"
 #include "codecs/foreign/mat5.h"
@@ -368,7 +369,7 @@ public:
     }
 
     bool writes_to(const fs::path& path) const override {
-        return path.extension() == ".mat" && path.filename().string().find_first_of("{}") == std::string::npos;
+        return lower_case_extension(path) == ".mat" && path.filename().string().find_first_of("{}") == std::string::npos;
     }
 
     bool adds_to_file(const SinkOptions& options) const override {

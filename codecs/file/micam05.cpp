@@ -71,6 +71,7 @@ struct GsdHeader {
     int columns = 0;
     int rows = 0;
     cv::Rect useful;  ///< empty when the header names no sensible one
+    bool names_nonsense_as_useful = false;
     int64_t frames = 0;
     float average = 0;
     float sample_time = 0;  ///< milliseconds
@@ -98,6 +99,7 @@ GsdHeader read_header(const HeaderBytes& bytes) {
     const cv::Rect useful(bytes.at<int16_t>(kLeftSkipAt), bytes.at<int16_t>(kTopSkipAt),
                           bytes.at<int16_t>(kUsefulColumnsAt), bytes.at<int16_t>(kUsefulRowsAt));
     if (useful.width > 0 && useful.height > 0 && (useful & whole) == useful) header.useful = useful;
+    header.names_nonsense_as_useful = header.useful.empty() && useful != cv::Rect();
     header.frames = bytes.at<uint16_t>(kFramesAt);
     header.average = bytes.at<float>(kAverageAt);
     header.sample_time = bytes.at<float>(kSampleTimeAt);
@@ -115,6 +117,24 @@ GsdHeader read_header(const HeaderBytes& bytes) {
 bool has_sensible_analog_part(const GsdHeader& header) {
     return header.analog_channels >= 0 && header.analog_samples >= 0 &&
            header.analog_channels * header.analog_samples <= kMostAnalogSamples;
+}
+
+/// Whether a file of this size is what the header describes, to the byte.
+bool fits_size(const GsdHeader& header, uint64_t size) {
+    return header.frames > 0 && (header.file_size(kUsualDataStart, header.frames) == size ||
+                                 header.file_size(kOtherDataStart, header.frames) == size);
+}
+
+/// Whether the header can be one at all. Almost any bytes make some size of images.
+bool is_plausible(const GsdHeader& header) {
+    constexpr float kShortest = 1e-3F;
+    constexpr float kLongest = 1e6F;
+    const bool has_text = std::none_of(header.text.begin(), header.text.end(), [](char character) {
+        return static_cast<uint8_t>(character) < ' ' && character != '\t' && character != '\r' && character != '\n';
+    });
+    const bool has_time =
+        header.sample_time == 0 || (header.sample_time >= kShortest && header.sample_time <= kLongest);
+    return has_text && has_time && !header.names_nonsense_as_useful;
 }
 
 /// Where things are in a .gsd.
@@ -392,11 +412,10 @@ public:
         try {
             const GsdHeader header = read_header(HeaderBytes(head));
             if (!has_sensible_analog_part(header)) return false;
-            if (lower_case_extension(path) == ".gsd") return true;
-            // Under another name there is only the size to go by.
-            const uint64_t size = file_system().status(path).size;
-            return header.frames > 0 && (header.file_size(kUsualDataStart, header.frames) == size ||
-                                         header.file_size(kOtherDataStart, header.frames) == size);
+            if (fits_size(header, file_system().status(path).size)) return true;
+            // What a recording has lost is told by its name and its header.
+            return lower_case_extension(path) == ".gsd" &&
+                   (is_plausible(header) || FolderFiles(path).find(path.stem().string() + ".gsh"));
         } catch (const Error&) {
             return false;
         }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file_system.h"
+#include "base/text.h"
 #include "codecs/file_format.h"
 #include "codecs/foreign/npy_array.h"
 #include "codecs/output_file.h"
@@ -140,7 +141,7 @@ public:
     }
 
     bool writes_to(const fs::path& path) const override {
-        return path.extension() == ".npy" && path.filename().string().find_first_of("{}") == std::string::npos;
+        return lower_case_extension(path) == ".npy" && path.filename().string().find_first_of("{}") == std::string::npos;
     }
 
     std::unique_ptr<FrameSource> open(const fs::path& path, const SourceOptions& options) const override {

@@ -92,6 +92,11 @@ private:
         std::vector<TiffPage>& pages = found_.pages;
         const auto reduced =
             std::stable_partition(pages.begin(), pages.end(), [](const TiffPage& page) { return !page.reduced; });
+        if (reduced == pages.begin() && found_.has_images_elsewhere) {
+            throw Error(ErrorCode::unsupported,
+                        "holds only a small preview as a page, as raw files of cameras (DNG, NEF, ARW) do; convert it "
+                        "to an ordinary TIFF first");
+        }
         if (reduced != pages.begin()) pages.erase(reduced, pages.end());
         size_t cut_off = 0;
         for (; !pages.empty() && !pages.back().complete; ++cut_off) pages.pop_back();

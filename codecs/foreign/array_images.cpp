@@ -16,6 +16,8 @@ namespace {
 
 /// Side of the squares in which pixels are turned from columns to rows: both sides of a square stay in the cache.
 constexpr int kTile = 32;
+/// Doubles hold every whole number up to this one.
+constexpr double kLargestExact = 9007199254740992.0;
 /// Sooner a clock that started at 0 than a date: 3 March 1973.
 constexpr double kEarliestDate = 1e8;
 
@@ -109,6 +111,10 @@ void turn_to_double(cv::Mat& image, const std::vector<uint8_t>& elements) {
         Number value;
         std::memcpy(&value, elements.data() + i * sizeof(Number), sizeof(Number));
         values[i] = static_cast<double>(value);
+        if (std::abs(values[i]) > kLargestExact) {
+            throw Error(ErrorCode::unsupported,
+                        fmt::format("holds the value {}; whole numbers are read up to 2 to the power of 53", value));
+        }
     }
 }
 
@@ -298,8 +304,9 @@ cv::Mat gather_image(const ArrayLayout& layout, int64_t frame, const uint8_t* ar
         image = image_of_doubles(layout, elements);
     }
     if (layout.bools) {
-        uint8_t* const end = image.data + image.total() * image.elemSize();
-        std::transform(image.data, end, image.data, [](uint8_t value) { return value != 0; });
+        cv::Mat is_true;
+        cv::compare(image.reshape(1), cv::Scalar(0), is_true, cv::CMP_NE);
+        image = cv::Mat(is_true & cv::Scalar(1)).reshape(type.channels);
     }
     if (layout.negated) {
         // Not image * -1, which would make -0.0 of 0.

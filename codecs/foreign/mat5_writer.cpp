@@ -168,7 +168,10 @@ std::unique_ptr<MatWriter> append_to_mat5(const fs::path& path, const std::vecto
     const uint64_t end = check_mat5_for_appending(path, names);
     fs::path copy = path;
     copy += ".tmp";
-    if (file_system().status(copy).kind != FileKind::missing) file_system().remove(copy);
+    if (file_system().status(copy).kind != FileKind::missing) {
+        throw Error(ErrorCode::already_exists, {copy.string(), {}, {}},
+                    "is perhaps left from an earlier run that was ended; look at it and remove it");
+    }
     reelstore::copy_file(path, copy);
     return std::make_unique<Mat5Writer>(path, copy, file_system().open(copy, OpenMode::read_write), end);
 }

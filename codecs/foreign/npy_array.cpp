@@ -19,6 +19,14 @@ std::string usual_axes(const std::vector<int64_t>& shape) {
                             shape.size()));
 }
 
+/// Whole numbers that no image holds, among them numpy's usual ones: their images are doubles.
+std::optional<ElementKind> wide_kind(const NpyHeader& header) {
+    if (header.kind() == 'i' && header.item_bytes() == 8) return ElementKind::int64;
+    if (header.kind() == 'u' && header.item_bytes() == 8) return ElementKind::uint64;
+    if (header.kind() == 'u' && header.item_bytes() == 4) return ElementKind::uint32;
+    return std::nullopt;
+}
+
 }  // namespace
 
 CodecOptionInfo npy_layout_option() {
@@ -35,7 +43,9 @@ ArrayLayout npy_layout(const NpyHeader& header, const CodecOptions& options) {
     const std::string axes = given == options.end() ? usual_axes(header.shape) : given->second;
     const std::vector<uint64_t> strides =
         header.fortran_order ? fortran_strides(header.shape) : c_strides(header.shape);
-    ArrayLayout layout = array_layout(header.shape, strides, axes, header.pixel_depth());
+    const std::optional<ElementKind> wide = wide_kind(header);
+    ArrayLayout layout = array_layout(header.shape, strides, axes, wide ? CV_64F : header.pixel_depth());
+    if (wide) layout.stored = *wide;
     layout.order = header.big_endian() ? std::endian::big : std::endian::little;
     layout.bools = header.kind() == 'b';
     return layout;

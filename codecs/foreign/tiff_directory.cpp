@@ -86,7 +86,10 @@ TiffLayout layout_of(const TiffDirectory& directory) {
     layout.height = fitting<uint32_t>(directory.number(tiff::kImageLength, 0), "the height");
     layout.samples = fitting<uint16_t>(directory.number(tiff::kSamplesPerPixel, 1), "the number of samples");
     layout.bits = fitting<uint16_t>(directory.number(tiff::kBitsPerSample, 1), "the number of bits");
-    for (uint64_t i = 1; i < std::min<uint64_t>(directory.count(tiff::kBitsPerSample), layout.samples); ++i) {
+    // More samples than an image can have are refused whatever their depths are.
+    const auto depths =
+        std::min({directory.count(tiff::kBitsPerSample), uint64_t{layout.samples}, uint64_t{CV_CN_MAX}});
+    for (uint64_t i = 1; i < depths; ++i) {
         if (directory.number(tiff::kBitsPerSample, 1, i) != layout.bits) layout.bits = 0;
     }
     layout.sample_format = fitting<uint16_t>(directory.number(tiff::kSampleFormat, 1), "the sample format");
@@ -117,7 +120,9 @@ uint64_t pixels_in_one_piece(const TiffDirectory& directory, const TiffLayout& l
     return offsets.front();
 }
 
-TiffPage page_at(const FileBytes& file, const TiffDirectory& directory, uint64_t offset, TiffPages& found) {
+/// `listed` counts the offsets and sizes of strips that were read.
+TiffPage page_at(const FileBytes& file, const TiffDirectory& directory, uint64_t offset, TiffPages& found,
+                 uint64_t& listed) {
     TiffPage page;
     page.directory = offset;
     const TiffLayout layout = layout_of(directory);
@@ -132,6 +137,7 @@ TiffPage page_at(const FileBytes& file, const TiffDirectory& directory, uint64_t
     const bool tiled = layout.tiled();
     const std::vector<uint64_t> offsets =
         directory.numbers(tiled ? tiff::kTileOffsets : tiff::kStripOffsets, kMostStrips);
+    listed += offsets.size();
     page.pixels = pixels_in_one_piece(directory, layout, offsets);
     if (page.pixels != 0) {
         page.stored_bytes = row_bytes(layout) * layout.height;
@@ -141,6 +147,7 @@ TiffPage page_at(const FileBytes& file, const TiffDirectory& directory, uint64_t
     // A missing or short list of sizes is for the decoder, which guesses them.
     const std::vector<uint64_t> sizes =
         directory.numbers(tiled ? tiff::kTileByteCounts : tiff::kStripByteCounts, kMostStrips);
+    listed += sizes.size();
     for (size_t i = 0; i < std::min(offsets.size(), sizes.size()); ++i) {
         const bool fits = offsets[i] <= file.size() && sizes[i] <= file.size() - offsets[i];
         if (!fits) page.complete = false;
@@ -276,6 +283,8 @@ TiffPages find_tiff_pages(const FileBytes& file) {
     std::unordered_set<uint64_t> seen;
     // Directories that overlap are no recording; following them could take for ever.
     uint64_t bytes = 0;
+    // Neither are pages that share their lists of strips so often that there are more strips than bytes.
+    uint64_t listed = 0;
     uint64_t offset = found.header.offset;
     while (offset != 0) {
         try {
@@ -283,7 +292,10 @@ TiffPages find_tiff_pages(const FileBytes& file) {
             const TiffDirectory directory(file, found.header, offset);
             bytes += directory.bytes();
             if (bytes > file.size()) throw damaged("its pages lie within each other");
-            found.pages.push_back(page_at(file, directory, offset, found));
+            const TiffPage page = page_at(file, directory, offset, found, listed);
+            if (listed > file.size()) throw damaged("its pages have more strips than the file has bytes");
+            found.has_images_elsewhere = found.has_images_elsewhere || directory.has(tiff::kSubDirectories);
+            found.pages.push_back(page);
             offset = directory.next();
         } catch (const Error& error) {
             if (error.code() != ErrorCode::corrupt) throw;

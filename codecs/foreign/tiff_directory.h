@@ -43,6 +43,7 @@ inline constexpr uint16_t kTileWidth = 322;
 inline constexpr uint16_t kTileLength = 323;
 inline constexpr uint16_t kTileOffsets = 324;
 inline constexpr uint16_t kTileByteCounts = 325;
+inline constexpr uint16_t kSubDirectories = 330;
 inline constexpr uint16_t kExtraSamples = 338;
 inline constexpr uint16_t kSampleFormat = 339;
 /// MetaMorph's: a value for every plane of a stack that has but one page.
@@ -152,6 +153,7 @@ struct TiffPages {
     TiffHeader header;
     std::vector<TiffPage> pages;
     std::vector<TiffLayout> layouts;
+    bool has_images_elsewhere = false;  ///< in directories beside the chain
     std::vector<std::string> warnings;  ///< without the file's name
 
     const TiffLayout& layout_of(const TiffPage& page) const { return layouts[page.layout]; }

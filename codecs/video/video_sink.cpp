@@ -86,6 +86,12 @@ public:
         if (!broken_) release();
         closed_ = true;
         if (!writer_ || broken_) return;
+        if (!any_frame_) {
+            // All were refused: a file without frames is none.
+            writer_.reset();
+            discard();
+            return;
+        }
         writer_->finish();
         file_->close();
         if (writer_->times_moved() > 0) {
@@ -106,11 +112,15 @@ private:
             writer->begin(*file_);
         } catch (...) {
             broken_ = true;
-            file_.reset();
-            if (target_.discard) target_.discard();
+            discard();
             throw;
         }
         writer_ = std::move(writer);
+    }
+
+    void discard() {
+        file_.reset();
+        if (target_.discard) target_.discard();
     }
 
     void encode(const Frame& frame) {
@@ -119,6 +129,7 @@ private:
         try {
             if (!writer_) begin();
             writer_->write(frame.image, frame.time);
+            any_frame_ = true;
         } catch (const Error& error) {
             const bool frame_refused =
                 error.code() == ErrorCode::wrong_type || error.code() == ErrorCode::invalid_argument;
@@ -164,6 +175,7 @@ private:
     std::unique_ptr<VideoFileWriter> writer_;
     std::deque<Frame> held_;
     size_t held_bytes_ = 0;
+    bool any_frame_ = false;
     bool broken_ = false;
     bool closed_ = false;
     std::vector<std::string> notes_;

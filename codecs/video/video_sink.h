@@ -31,7 +31,7 @@ struct VideoTarget {
     std::string name;  ///< for messages
     /// Gives the empty file when the first frame is there; it is kept until the sink is gone.
     std::function<std::shared_ptr<File>()> open;
-    std::function<void()> discard = {};  ///< called when the file could not be begun
+    std::function<void()> discard = {};  ///< called when the file could not be begun or holds no frame
     bool can_seek = true;                ///< false: the file can only be appended to
     bool fragmented = false;             ///< an mp4 or mov in parts even if the file can seek
     bool index_first = false;            ///< an mp4 or mov that can be played while it is still coming in

@@ -340,6 +340,17 @@ TEST_CASE("a frame that is refused leaves the times of the others alone") {
         CHECK(video.access().stamp(i).time - video.access().stamp(0).time == doctest::Approx(expected[i]));
 }
 
+TEST_CASE("a file whose only frame is refused is not left behind") {
+    const TemporaryFolder folder;
+    for (const char* name : {"a.mp4", "a.mkv"}) {
+        const auto sink = create_file_sink(folder / name, {.frame_rate = 10, .codec = {{"bits", "10"}}});
+        const Frame deep = numbered_frame(image_type(32, 48, 1, CV_16U), 1, 0);
+        CHECK(expected_error([&] { sink->write(deep); }).code() == ErrorCode::wrong_type);
+        sink->close();
+        CHECK_FALSE(std::filesystem::exists(folder / name));
+    }
+}
+
 TEST_CASE("every encoder of every container gives the frames back, of odd and tiny sizes too") {
     struct Case {
         const char* container;

@@ -5,6 +5,7 @@
 #include "codecs/foreign/gif_lzw.h"
 #include "codecs/foreign/gif_palette.h"
 #include "tests/codecs/foreign_kit.h"
+#include "tests/fault_file_system.h"
 #include "tests/thrown_error.h"
 
 namespace reelstore {
@@ -354,6 +355,32 @@ TEST_CASE("gif file: what the sink refuses, and what it leaves behind") {
     sink->write(frame_at(cv::Mat::zeros(4, 4, CV_8U), 1));
     // Without its end the file can be read.
     CHECK(open_file_source(folder / "a.gif")->info().frame_count == 2);
+}
+
+TEST_CASE("gif file: a full disk is an error at every write, the first frame's too") {
+    const cv::Mat image = cv::Mat::zeros(4, 4, CV_8U);
+    for (int64_t nth = 1; nth <= 5; ++nth) {
+        CAPTURE(nth);
+        const TemporaryFolder folder;
+        FaultFileSystem faults(
+            {.nth = nth, .error_number = ENOSPC, .repeat = FaultPlan::Repeat::for_ever, .counted = [](auto& operation) {
+                 return operation.kind == OperationKind::write;
+             }});
+        const FileSystemOverride override(faults);
+        const auto sink = create_file_sink(folder / "a.gif");
+        bool has_failed = false;
+        for (const int i : {0, 1}) {
+            try {
+                sink->write(frame_at(image, i));
+            } catch (const Error& error) {
+                CHECK(error.code() == ErrorCode::no_space);
+                has_failed = true;
+                break;
+            }
+        }
+        CHECK(has_failed == (nth <= 4));
+        CHECK_THROWS_AS(sink->close(), Error);
+    }
 }
 
 }  // namespace reelstore

@@ -209,6 +209,12 @@ TEST_CASE("mat file: values narrower than their class come as the class") {
         check_foreign_source(*open_bytes(folder, mat.file({mat.array("v", kUint8Class | 0x200, shape, kUint8, bytes)}),
                                          {{"layout", "hwn"}}),
                              {bits});
+        // Old programs keep them as doubles.
+        const std::vector<double> doubles(bytes.begin(), bytes.end());
+        check_foreign_source(
+            *open_bytes(folder, mat.file({mat.array("v", kDoubleClass | 0x200, shape, kDouble, mat.values(doubles))}),
+                        {{"layout", "hwn"}}),
+            {bits});
     }
     // Four bytes and fewer stand in the tag.
     const MatMaker mat;

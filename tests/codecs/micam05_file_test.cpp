@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include <opencv2/imgcodecs.hpp>
+
 #include "base/numbered_frames.h"
 #include "codecs/foreign/header_text.h"
 #include "tests/codecs/foreign_kit.h"
@@ -382,6 +384,15 @@ TEST_CASE("micam05: other content under its names is not taken for it") {
     for (size_t i = 256; i < 348; i += 2) std::swap(bytes[i], bytes[i + 1]);
     write_foreign_files(folder.path(), {{"other_order.gsd", bytes}});
     CHECK(readable_frames(folder / "other_order.gsd").value_or(0) == 0);
+    std::vector<cv::Mat> others = {make_numbered_image({60, 80, 1, CV_16U}, 7)};
+    others.front().col(0).setTo(100);
+    std::vector<uint8_t> png;
+    cv::imencode(".png", others.front(), png);
+    BytesMaker pixels;
+    for (int i = 0; i < 20000; ++i) pixels.add(static_cast<uint16_t>(100 + i % 3));
+    write_foreign_files(folder.path(), {{"png.gsd", png}, {"pixels.gsd", pixels.get()}});
+    check_same_pixels(*open_file_source(folder / "png.gsd"), others);
+    CHECK(error_of([&] { open_file_source(folder / "pixels.gsd"); }) == ErrorCode::unsupported);
     // Without its extension the size still tells what it is.
     write_foreign_files(folder.path(), {{"renamed.data", recording.gsd()}});
     check_same_pixels(*open_file_source(folder / "renamed.data"), recording.images());

@@ -126,6 +126,34 @@ TEST_CASE("npy file: what is cut off keeps its whole frames") {
     CHECK(error_of([&] { open_file_source(folder / "b.npy"); }) == ErrorCode::corrupt);
 }
 
+TEST_CASE("npy file: whole numbers that no image holds are doubles, as long as they are exact") {
+    const std::vector<int64_t> shape = {2, 1, 3};
+    const cv::Mat images[] = {(cv::Mat_<double>(1, 3) << 0, 1, 4294967295.0), (cv::Mat_<double>(1, 3) << 7, 8, 9)};
+    const auto npy_of = [&](const char* descr, const BytesMaker& elements) {
+        return ForeignFiles{{"a.npy", BytesMaker().bytes(make_npy_header(descr, shape)).bytes(elements.get()).get()}};
+    };
+    const std::vector<uint64_t> values = {0, 1, 4294967295, 7, 8, 9};
+    for (const bool big_endian : {false, true}) {
+        BytesMaker wide(big_endian);
+        BytesMaker narrow(big_endian);
+        for (const uint64_t value : values) wide.add(value);
+        for (const uint64_t value : values) narrow.add(uint32_t(value));
+        const ExpectedFrames expected{.images = {images[0], images[1]}};
+        check_foreign_files(npy_of(big_endian ? ">i8" : "<i8", wide), "a.npy", expected);
+        check_foreign_files(npy_of(big_endian ? ">u8" : "<u8", wide), "a.npy", expected);
+        check_foreign_files(npy_of(big_endian ? ">u4" : "<u4", narrow), "a.npy", expected);
+    }
+    const TemporaryFolder folder;
+    BytesMaker elements;
+    for (const int64_t value : {-9007199254740992, 0L, 1L, 9007199254740994, 0L, 0L}) elements.add(int64_t{value});
+    write_foreign_files(folder.path(), npy_of("<i8", elements));
+    const auto source = open_file_source(folder / "a.npy");
+    CHECK(source->random_access()->at_index(0).image.at<double>(0, 0) == -9007199254740992.0);
+    const Error error = expected_error([&] { source->random_access()->at_index(1); });
+    CHECK(error.code() == ErrorCode::unsupported);
+    CHECK(error.message().find("9007199254740994") != std::string::npos);
+}
+
 TEST_CASE("npy file: layouts that do not fit are refused") {
     const TemporaryFolder folder;
     const std::vector<cv::Mat> images = images_of({kHeight, kWidth, 1, CV_8U});

@@ -85,6 +85,16 @@ TEST_CASE("selected_source: a crop is that part of every image, in memory of its
     }
 }
 
+TEST_CASE("open_file_source: what the one fitting format refuses is told with the file's name") {
+    const TemporaryFolder folder;
+    const std::filesystem::path path = write_video(folder, "stack.npy");
+    for (const CodecOptions& options : {CodecOptions{{"no_such", "1"}}, CodecOptions{{"layout", "x"}}}) {
+        const Error error = expected_error([&] { open_file_source(path, {.format = options}); });
+        CHECK(error.code() == ErrorCode::invalid_argument);
+        CHECK(std::string(error.what()).find("stack.npy") != std::string::npos);
+    }
+}
+
 TEST_CASE("selected_source: what makes no sense is refused") {
     const TemporaryFolder folder;
     const std::filesystem::path path = write_video(folder, "stack.npy");

@@ -206,6 +206,24 @@ TEST_CASE("tiff file: thumbnails are left out, pages of another kind are errors 
     CHECK(equal_pixels(source->random_access()->at_index(4).image, images[2]));
 }
 
+TEST_CASE("tiff file: the preview of a camera's raw file is not taken for its image") {
+    const TemporaryFolder folder;
+    const cv::Mat preview = make_numbered_image({4, 16, 1, CV_8U}, 9);
+    const Tag elsewhere{330, kLong, {8}};
+    TiffMaker raw(false, false);
+    raw.add_gray_page(preview, {{254, kLong, {1}}, elsewhere});
+    const Error error = expected_error([&] { write_and_open(folder, raw); });
+    CHECK(error.code() == ErrorCode::unsupported);
+    CHECK(error.message().find("convert it") != std::string::npos);
+    // Smaller forms of an image that is a page are nothing to mind, nor is a small form alone.
+    TiffMaker pyramid(false, false);
+    pyramid.add_gray_page(preview, {elsewhere});
+    check_foreign_source(*write_and_open(folder, pyramid), {.images = {preview}});
+    TiffMaker alone(false, false);
+    alone.add_gray_page(preview, {{254, kLong, {1}}});
+    check_foreign_source(*write_and_open(folder, alone), {.images = {preview}});
+}
+
 TEST_CASE("tiff file: RGB becomes BGR, planes are put together, strips of a row, few and many bits") {
     const TemporaryFolder folder;
     const ImageType type{7, 17, 3, CV_16U};
@@ -433,6 +451,34 @@ TEST_CASE("tiff file: a small file that claims huge images costs no memory") {
                     {325, kLong, {64}}});
     const TemporaryFolder folder;
     CHECK(error_of([&] { write_and_open(folder, tiled); }) == ErrorCode::corrupt);
+}
+
+TEST_CASE("tiff file: pages that share a long list of strips end where there are more strips than bytes") {
+    TiffMaker maker(false, false);
+    BytesMaker list;
+    constexpr uint32_t kStrips = 20000;
+    for (uint32_t i = 0; i < kStrips; ++i) list.add(uint32_t{8});
+    const size_t place = maker.add_data(list);
+    constexpr int kPages = 100;
+    for (int page = 0; page < kPages; ++page) {
+        maker.add_page({{256, kLong, {16}},
+                        {257, kLong, {kStrips}},
+                        {258, kShort, {8}},
+                        {259, kShort, {5}},
+                        {262, kShort, {1}},
+                        {273, kLong, {place}},
+                        {278, kLong, {1}},
+                        {279, kLong, {place}}});
+        // The counts of the two lists, which add_page() took for single values.
+        const size_t directory = maker.directories().back();
+        maker.bytes().put(directory + 2 + 5 * 12 + 4, kStrips);
+        maker.bytes().put(directory + 2 + 7 * 12 + 4, kStrips);
+    }
+    const TemporaryFolder folder;
+    const auto source = write_and_open(folder, maker);
+    CHECK(source->info().frame_count < 5);
+    REQUIRE(source->warnings().size() == 1);
+    CHECK(source->warnings().front().find("more strips than the file has bytes") != std::string::npos);
 }
 
 TEST_CASE("tiff file: every compression and type comes back from the sink") {

@@ -163,6 +163,7 @@ class AudioTest(StoreTestCase):
         for words, arguments in (
                 (["holds no sound"], [silent, "out.mp4", "--audio", "source"]),
                 (["not a sound file"], [silent, "out.mp4", "--audio", __file__]),
+                (["avi", ".mkv"], [self.video, "out.avi", "--audio", "source", "--times", "true"]),
                 (["gif", "sound"], [self.video, "out.gif", "--audio", "source"]),
                 (["y4m", "sound"], [self.video, "out.y4m", "--audio", "source"]),
                 (["no such file"], [silent, "out.mp4", "--audio", "nothing.wav"])):

@@ -56,6 +56,14 @@ class Filters(StoreTestCase):
                     tolerance = 1e-5 if dtype == "float32" else 1
                     self.assert_near(self.filtered(images, text), expected, tolerance, f"{text} {dtype} {channels}")
 
+    def test_values_far_beyond_the_type_are_cut_off(self):
+        for dtype, channels, text in (("uint8", 1, "brightness=contrast=1e12"),
+                                      ("uint16", 3, "brightness=contrast=1e12"),
+                                      ("uint8", 3, "normalize=0:1:to_high=1e12"),
+                                      ("uint16", 6, "normalize=0:1:to_high=1e12")):
+            result = self.filtered(numpy.maximum(random_stack(dtype, channels), 1), text)
+            self.assertTrue((result == white_of(dtype)).all(), f"{text} {dtype} {channels}")
+
     def test_normalize(self):
         for dtype in ("uint8", "uint16", "int16", "float32", "float64"):
             images = random_stack("uint8" if dtype == "int16" else dtype).astype(dtype)
@@ -101,6 +109,11 @@ class Filters(StoreTestCase):
         factors = numpy.divide(light.mean(), light, out=numpy.zeros_like(light), where=light > 0)
         result = self.filtered(images, f"flat-field={self.folder}/flat.png:{self.folder}/dark.png")
         self.assert_near(result, as_type((images - dark.astype(float)) * factors, "uint16"), 1, "flat field")
+        flat[5, 6] = dark[5, 6] + 1  # dirt: white there, however bright the frame
+        cv2.imwrite(str(self.folder / "dirt.png"), flat)
+        images[:, 5, 6] = 65535
+        result = self.filtered(images, f"flat-field={self.folder}/dirt.png:{self.folder}/dark.png")
+        self.assertEqual(result[:, 5, 6].tolist(), [65535] * len(images))
         result = self.filtered(images, f"dark-frame='{self.folder}/dark.png'")
         numpy.testing.assert_array_equal(result, as_type(images - dark.astype(float), "uint16"))
         numpy.save(self.folder / "images.npy", images.astype("uint8"))

@@ -105,21 +105,23 @@ public:
             if (lies_in(file, recording->path())) throw UsageError("the output lies in the recording itself");
             replaced.emplace_back(file, force_);
         }
+        PipelineResult result;
+        int code = kExitDone;
         try {
-            const PipelineResult result = extract(frames, filters, options);
-            int code = report(result);
+            result = extract(frames, filters, options);
+            code = report(result);
             const bool sound_lost = audio_.report();
             if (code == kExitDone && (recording->incomplete() || sound_lost)) code = kExitDataLost;
-            // Without a frame there is no new output; the old ones come back.
-            if (result.frames_written > 0) {
-                for (ReplacedOutput& output : replaced) replace(output, result.cancelled);
-            }
-            return code;
         } catch (...) {
             // Half an output under the final name would be taken for a whole one.
             for (const std::filesystem::path& file : files) remove_file(file);
             throw;
         }
+        // Without a frame there is no new output; the old ones come back.
+        if (result.frames_written > 0) {
+            for (ReplacedOutput& output : replaced) replace(output, result.cancelled);
+        }
+        return code;
     }
 
 private:
