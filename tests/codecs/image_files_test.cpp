@@ -498,7 +498,7 @@ TEST_CASE("npy file: damaged and strange arrays") {
     };
     CHECK(code_for("<u2", {2, 30, 40}, 30 * 40 * 2 - 1) == ErrorCode::corrupt);
     CHECK(code_for("<u2", {2, 30, 40}, 0, true) == ErrorCode::corrupt);
-    CHECK(code_for("<i8", {2, 3, 4}, 2 * 3 * 4 * 8) == ErrorCode::unsupported);
+    CHECK(code_for("<c8", {2, 3, 4}, 2 * 3 * 4 * 8) == ErrorCode::unsupported);
     CHECK(code_for("|O", {2, 3, 4}, 24) != ErrorCode::internal);
     CHECK(code_for("|u1", {24}, 24) == ErrorCode::unsupported);
     CHECK(code_for("|u1", {1, 1, 2, 3, 4}, 24) == ErrorCode::unsupported);
