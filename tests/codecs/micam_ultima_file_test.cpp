@@ -462,8 +462,6 @@ TEST_CASE("micam_ultima: all columns, the background and the differences are the
     CHECK(frame.image.at<uint16_t>(3, 0) == 222);
 }
 
-TEST_SUITE_BEGIN("threads");
-
 TEST_CASE("micam_ultima: a recording of more files than stay open is read by several threads") {
     const Recording recording{.rows = 10, .block = 1, .frames = 70};
     const Opened opened(recording.files());
@@ -483,8 +481,6 @@ TEST_CASE("micam_ultima: a recording of more files than stay open is read by sev
     for (std::thread& thread : threads) thread.join();
     CHECK(wrong == 0);
 }
-
-TEST_SUITE_END();
 
 TEST_CASE("micam_ultima: truncated and absurd headers give an error or frames") {
     const Recording recording{.rows = 10, .frames = 6};

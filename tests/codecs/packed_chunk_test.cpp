@@ -38,8 +38,6 @@ std::vector<int> shuffled(int count) {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("threads");
-
 TEST_CASE("packed: every type and shape comes back bit for bit, in any order") {
     const TemporaryFolder folder(memory_folder());
     constexpr int kFrames = 6;
@@ -262,8 +260,6 @@ TEST_CASE("packed: room is made on a full disk, and a chunk that cannot begin le
         for (int i = 9; i >= 0; --i) CHECK(same_bytes(reader->read(i), packed_test_image(type, i)));
     }
 }
-
-TEST_SUITE_END();
 
 TEST_CASE("raw/npy: frames are looked at where they lie, for as long as their owner lives") {
     const TemporaryFolder folder(memory_folder());
