@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
-#include "base/error.h"
+#include "codecs/option_values.h"
 
 namespace reelstore {
 
@@ -18,15 +16,7 @@ const ChunkFormat* find_chunk_format(std::string_view name) {
 }
 
 void check_option_names(const ChunkFormatInfo& info, const CodecOptions& options) {
-    for (const auto& [name, value] : options) {
-        const auto is_named = [&name = name](const CodecOptionInfo& option) { return option.name == name; };
-        if (std::any_of(info.options.begin(), info.options.end(), is_named)) continue;
-        std::string known;
-        for (const CodecOptionInfo& option : info.options) known += (known.empty() ? "" : ", ") + option.name;
-        throw Error(ErrorCode::invalid_argument,
-                    known.empty() ? fmt::format("format {} has no options, so none named \"{}\"", info.name, name)
-                                  : fmt::format("format {} has no option \"{}\"; it knows {}", info.name, name, known));
-    }
+    check_option_names("format " + info.name, info.options, options);
 }
 
 }  // namespace reelstore

@@ -77,4 +77,17 @@ std::string choice_option(const CodecOptions& options, const std::string& name, 
     return option->second;
 }
 
+void check_option_names(const std::string& who, const std::vector<CodecOptionInfo>& known,
+                        const CodecOptions& options) {
+    for (const auto& [name, value] : options) {
+        const auto is_named = [&name = name](const CodecOptionInfo& option) { return option.name == name; };
+        if (std::any_of(known.begin(), known.end(), is_named)) continue;
+        std::string names;
+        for (const CodecOptionInfo& option : known) names += (names.empty() ? "" : ", ") + option.name;
+        throw Error(ErrorCode::invalid_argument,
+                    names.empty() ? fmt::format("{} has no options, so none named \"{}\"", who, name)
+                                  : fmt::format("{} has no option \"{}\"; it knows {}", who, name, names));
+    }
+}
+
 }  // namespace reelstore

@@ -9,6 +9,10 @@
 
 namespace reelstore {
 
+/// Throws Error(invalid_argument) for an option that is none of `known`, saying that `who` ("GIF") has no such option
+/// and which it knows.
+void check_option_names(const std::string& who, const std::vector<CodecOptionInfo>& known, const CodecOptions& options);
+
 /// The whole number given for option `name`, or `fallback` when it is not given. Throws Error(invalid_argument) when
 /// the text is no number in smallest..largest.
 int integer_option(const CodecOptions& options, const std::string& name, int fallback, int smallest, int largest);

@@ -369,7 +369,8 @@ public:
     }
 
     bool writes_to(const fs::path& path) const override {
-        return lower_case_extension(path) == ".mat" && path.filename().string().find_first_of("{}") == std::string::npos;
+        return lower_case_extension(path) == ".mat" &&
+               path.filename().string().find_first_of("{}") == std::string::npos;
     }
 
     bool adds_to_file(const SinkOptions& options) const override {
@@ -382,13 +383,7 @@ public:
     }
 
     std::unique_ptr<FrameSink> create(const fs::path& path, const SinkOptions& options) const override {
-        for (const auto& [name, value] : options.codec) {
-            const auto has_name = [&name = name](const CodecOptionInfo& option) { return option.name == name; };
-            if (std::none_of(info_.options.begin(), info_.options.end(), has_name)) {
-                throw Error(ErrorCode::invalid_argument,
-                            fmt::format("mat has no option \"{}\"; it has field, version and append", name));
-            }
-        }
+        check_option_names("mat", info_.options, options.codec);
         return std::make_unique<MatSink>(path, options);
     }
 

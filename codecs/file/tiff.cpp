@@ -277,12 +277,7 @@ public:
     }
 
     std::unique_ptr<FrameSink> create(const fs::path& path, const SinkOptions& options) const override {
-        for (const auto& [name, value] : options.codec) {
-            const auto is_it = [&name = name](const CodecOptionInfo& option) { return option.name == name; };
-            if (std::any_of(info_.options.begin(), info_.options.end(), is_it)) continue;
-            throw Error(ErrorCode::invalid_argument,
-                        fmt::format("TIFF has no option \"{}\"; it has compression, predictor, bigtiff", name));
-        }
+        check_option_names("TIFF", info_.options, options.codec);
         return std::make_unique<TiffSink>(path, options);
     }
 

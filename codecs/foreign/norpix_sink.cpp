@@ -6,7 +6,6 @@
 #include <limits>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <opencv2/imgcodecs.hpp>
 
 #include "base/error.h"
@@ -36,18 +35,8 @@ struct Options {
     int quality = kDefaultQuality;
 };
 
-void check_names(const CodecOptions& options) {
-    std::vector<std::string> known;
-    for (const CodecOptionInfo& option : norpix_sink_options()) known.push_back(option.name);
-    for (const auto& [name, value] : options) {
-        if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-        throw Error(ErrorCode::invalid_argument,
-                    fmt::format("NorPix has no option \"{}\"; it has {}", name, fmt::join(known, ", ")));
-    }
-}
-
 Options parse_options(const CodecOptions& options) {
-    check_names(options);
+    check_option_names("NorPix", norpix_sink_options(), options);
     Options result;
     const std::string version = choice_option(options, "version", "3", {"3", "5"});
     result.version = version == "5" ? kNorpixMicrosecondVersion : 3;
