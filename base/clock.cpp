@@ -7,11 +7,9 @@
 #include <exception>
 #include <random>
 
-#ifndef USE_OS_TZDB
-#define USE_OS_TZDB 1  // as the library is built; it decides the layout of its types
-#endif
-#include <date/tz.h>
 #include <fmt/format.h>
+
+#include "base/time_zone.h"
 
 namespace reelstore {
 
@@ -21,17 +19,6 @@ using std::chrono::seconds;
 
 constexpr int64_t kMicroseconds = 1'000'000;
 constexpr int64_t kDay = 86400;
-
-/// The zone, with its data loaded; null when unknown or unreadable.
-const date::time_zone* find_zone(std::string_view name) {
-    try {
-        const date::time_zone* zone = date::locate_zone(name);
-        zone->get_info(date::sys_seconds{});
-        return zone;
-    } catch (const std::exception&) {
-        return nullptr;
-    }
-}
 
 /// A time split so that no digit is lost: whole seconds and microseconds in 0..999999.
 struct SplitTime {
@@ -138,6 +125,16 @@ std::optional<int64_t> scan_zone(Scanner& scanner) {
 }
 
 }  // namespace
+
+const date::time_zone* find_zone(std::string_view name) {
+    try {
+        const date::time_zone* zone = date::locate_zone(name);
+        zone->get_info(date::sys_seconds{});
+        return zone;
+    } catch (const std::exception&) {
+        return nullptr;
+    }
+}
 
 double now_utc() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();

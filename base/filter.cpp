@@ -10,13 +10,14 @@ namespace {
 
 class FrameFilter : public Filter {
 public:
-    explicit FrameFilter(std::function<Frame(Frame)> change) : change_(std::move(change)) {}
+    explicit FrameFilter(std::shared_ptr<const std::function<Frame(Frame)>> change) : change_(std::move(change)) {}
 
-    void push(Frame frame, const Receiver& receiver) override { receiver(change_(std::move(frame))); }
+    void push(Frame frame, const Receiver& receiver) override { receiver((*change_)(std::move(frame))); }
     bool each_by_itself() const override { return true; }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<FrameFilter>(change_); }
 
 private:
-    std::function<Frame(Frame)> change_;
+    std::shared_ptr<const std::function<Frame(Frame)>> change_;
 };
 
 /// Whether the pixels of `part` lie in memory that `whole` shows.
@@ -26,26 +27,59 @@ bool lies_within(const cv::Mat& part, const cv::Mat& whole) {
 
 }  // namespace
 
+void Filter::begin(SourceInfo& info) {
+    info.image_type = {};
+    if (reach()) return;
+    info.frame_count.reset();
+    info.frame_rate.reset();
+}
+
 void Filter::finish(const Receiver&) {}
 
+std::optional<FilterReach> Filter::reach() const {
+    if (each_by_itself()) return FilterReach{};
+    return std::nullopt;
+}
+
+void Filter::first_pass(const Frame&) {}
+
+void Filter::end_first_pass() {}
+
+SourceInfo info_behind(SourceInfo info, const Filters& filters) {
+    for (const std::unique_ptr<Filter>& filter : filters) filter->begin(info);
+    return info;
+}
+
+Error cannot_be_read_twice(const SourceInfo& source) {
+    return Error(ErrorCode::unsupported, {source.name, {}, {}},
+                 "a filter has to see all frames before it gives the first, but these come only once; save them first");
+}
+
 std::unique_ptr<Filter> frame_filter(std::function<Frame(Frame)> change) {
-    return std::make_unique<FrameFilter>(std::move(change));
+    return std::make_unique<FrameFilter>(std::make_shared<const std::function<Frame(Frame)>>(std::move(change)));
 }
 
 std::unique_ptr<Filter> image_filter(std::function<cv::Mat(const cv::Mat&)> change) {
-    return frame_filter([change = std::move(change)](Frame frame) {
-        cv::Mat changed;
-        try {
-            changed = change(frame.image);
-        } catch (const Error& error) {
-            throw error.at({{}, {}, frame.index});
-        } catch (const cv::Exception& error) {
-            throw Error(ErrorCode::internal, {{}, {}, frame.index}, "OpenCV cannot change this image: " + error.err);
-        }
-        if (!lies_within(changed, frame.image)) frame.owner.reset();
-        frame.image = std::move(changed);
-        return frame;
-    });
+    return frame_filter(
+        [change = std::move(change)](Frame frame) { return with_changed_image(std::move(frame), change); });
+}
+
+Frame with_image(Frame frame, cv::Mat changed) {
+    if (!lies_within(changed, frame.image)) frame.owner.reset();
+    frame.image = std::move(changed);
+    return frame;
+}
+
+Frame with_changed_image(Frame frame, const std::function<cv::Mat(const cv::Mat&)>& change) {
+    cv::Mat changed;
+    try {
+        changed = change(frame.image);
+    } catch (const Error& error) {
+        throw error.at({{}, {}, frame.index});
+    } catch (const cv::Exception& error) {
+        throw Error(ErrorCode::internal, {{}, {}, frame.index}, "OpenCV cannot change this image: " + error.err);
+    }
+    return with_image(std::move(frame), std::move(changed));
 }
 
 }  // namespace reelstore

@@ -3,8 +3,11 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <vector>
 
 #include <opencv2/core/mat.hpp>
+
+#include "base/json.h"
 
 namespace reelstore {
 
@@ -20,6 +23,9 @@ struct Frame {
     /// Seconds, normally since the Unix epoch. NaN when the source has no times.
     double time = std::numeric_limits<double>::quiet_NaN();
     std::shared_ptr<const void> owner;  ///< keeps the memory behind `image` alive; empty when cv::Mat owns it
+    /// Extra data tied to it, on its way from a source through filters to a sink; null: none. Frames that are read one
+    /// by one come without: the source is asked for their extra data.
+    std::shared_ptr<const std::vector<Json>> extra_data;
 };
 
 }  // namespace reelstore

@@ -84,6 +84,8 @@ public:
     /// The next frame, or nothing at the end. Throws Error when the frame exists but cannot be read; calling
     /// again then continues behind it.
     virtual std::optional<Frame> next() = 0;
+    /// Begins anew: the frame that was the first comes next. False where it cannot, and nothing has changed then.
+    virtual bool rewind() { return false; }
     /// Null when the source can only be read forward. The object belongs to the source and shares its thread rule;
     /// its use does not move next().
     virtual RandomAccess* random_access() { return nullptr; }

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <cmath>
+#include <condition_variable>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -21,15 +23,11 @@ constexpr duration<double> kProgressInterval{0.1};
 /// Seconds; longer waits would overflow the clock.
 constexpr double kLongestWait = 1e9;
 
-/// A frame on its way, with the extra data tied to it.
-struct Item {
-    Frame frame;
-    std::vector<Json> extra_data;
-};
-
-size_t cost_of(const Item& item) {
-    return item.frame.image.total() * item.frame.image.elemSize() + sizeof(Item);
+size_t cost_of(const Frame& frame) {
+    return frame.image.total() * frame.image.elemSize() + sizeof(Frame);
 }
+
+using FrameQueue = BoundedQueue<Frame>;
 
 /// Keeps the first error of any stage.
 class FirstError {
@@ -75,34 +73,138 @@ private:
     steady_clock::time_point start_;
 };
 
+/// What lies between two queues: filters that change each frame by itself, which several threads may run, or one that
+/// does not. Frames leave in the order in which they came.
+class Stage {
+public:
+    Stage(std::vector<Filter*> filters, int threads, FrameQueue& in, FrameQueue& out, FirstError& error)
+        : filters_(std::move(filters)), in_(in), out_(out), error_(error), working_(threads) {
+        for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    }
+
+private:
+    void work() {
+        while (true) {
+            std::unique_lock taking(taking_);
+            std::optional<Frame> frame = in_.pop();
+            const int64_t place = frame ? taken_++ : 0;
+            taking.unlock();
+            if (!frame || !pass_on(std::move(*frame), place)) break;
+        }
+        const std::lock_guard lock(giving_);
+        if (--working_ > 0) return;
+        if (!ended_) guarded([this] { filters_.back()->finish([this](Frame frame) { give(std::move(frame)); }); });
+        out_.close();
+    }
+
+    /// Filters the frame that was taken as the `place`th and hands it on behind those taken before. False when nothing
+    /// more is to come.
+    bool pass_on(Frame frame, int64_t place) {
+        // Most filters give one frame, which waits until it is its turn; what others give goes on at once.
+        if (!filters_.front()->each_by_itself()) {
+            guarded(
+                [&] { filters_.front()->push(std::move(frame), [this](Frame result) { give(std::move(result)); }); });
+            return !ended_;
+        }
+        std::exception_ptr error;
+        try {
+            for (Filter* filter : filters_) {
+                Frame result;
+                filter->push(std::move(frame), [&](Frame given) { result = std::move(given); });
+                frame = std::move(result);
+            }
+        } catch (...) {
+            error = std::current_exception();
+        }
+        std::unique_lock lock(giving_);
+        turn_.wait(lock, [&] { return ended_ || given_ == place; });
+        if (error && !ended_) end(error);
+        if (!ended_) give(std::move(frame));
+        ++given_;
+        turn_.notify_all();
+        return !ended_;
+    }
+
+    void give(Frame frame) {
+        const size_t cost = cost_of(frame);
+        if (!ended_ && !out_.push(std::move(frame), cost)) end(nullptr);
+    }
+
+    template <typename Work>
+    void guarded(Work filter) {
+        try {
+            filter();
+        } catch (...) {
+            end(std::current_exception());
+        }
+    }
+
+    void end(std::exception_ptr error) {
+        if (error) error_.set(std::move(error));
+        ended_ = true;
+        in_.abort();
+    }
+
+    std::vector<Filter*> filters_;
+    FrameQueue& in_;
+    FrameQueue& out_;
+    FirstError& error_;
+    std::mutex taking_;  ///< held while a frame is waited for, so that places follow the queue
+    int64_t taken_ = 0;
+    std::mutex giving_;  ///< for all below, where there are several threads
+    std::condition_variable turn_;
+    int64_t given_ = 0;
+    bool ended_ = false;
+    int working_;
+    std::vector<std::jthread> threads_;
+};
+
+/// Shows frames to a filter that has to see all of them first.
+class FirstPassSink : public FrameSink {
+public:
+    explicit FirstPassSink(Filter& filter) : filter_(filter) {}
+    void write(const Frame& frame) override { filter_.first_pass(frame); }
+    void close() override {}
+
+private:
+    Filter& filter_;
+};
+
 class Run {
 public:
-    Run(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, FrameSink& sink,
-        const PipelineOptions& options, std::stop_token stop)
+    Run(FrameSource& source, std::vector<Filter*> filters, FrameSink& sink, const PipelineOptions& options,
+        std::optional<int64_t> expected, std::stop_token stop)
         : source_(source),
-          filters_(filters),
+          filters_(std::move(filters)),
           sink_(sink),
           options_(options),
-          stop_(std::move(stop)),
-          to_filters_(options.queue_bytes),
-          to_sink_(options.queue_bytes) {}
+          expected_(expected),
+          stop_(std::move(stop)) {}
 
     PipelineResult operator()() {
-        if (options_.step < 1) throw Error(ErrorCode::invalid_argument, "the step must be at least 1");
-        options_.step = std::min(options_.step, kLongestStep);
-        if (options_.start < 0) throw Error(ErrorCode::invalid_argument, "the start must not be negative");
-        set_expected();
+        const std::vector<std::vector<Filter*>> groups = stages();
+        // One part for each queue, and one for reading ahead.
+        const size_t part = options_.queue_bytes / (groups.size() + 2);
+        ahead_bytes_ = part;
+        for (size_t i = 0; i <= groups.size(); ++i) queues_.emplace_back(part);
+        const int threads = thread_count(options_.filter_threads);
         {
             // What was read before an error of the source is still filtered and written; nothing is once the sink
             // fails.
             std::jthread reader([this] {
                 guarded([this] { read(); }, [] {});
-                to_filters_.close();
+                queues_.front().close();
             });
-            std::jthread writer([this] { guarded([this] { write(); }, [this] { to_sink_.abort(); }); });
-            guarded([this] { filter(); }, [] {});
-            to_filters_.abort();
-            to_sink_.close();
+            std::deque<Stage> running;
+            for (size_t i = 0; i < groups.size(); ++i) {
+                const int workers = groups[i].front()->each_by_itself() ? threads : 1;
+                running.emplace_back(groups[i], workers, queues_[i], queues_[i + 1], error_);
+            }
+            std::jthread writer([this] {
+                guarded([this] { write(); }, [this] { queues_.back().abort(); });
+                done();
+            });
+            report_until_done();
         }
         // The sink is closed even after an error, so that what was written so far is a valid output.
         guarded([this] { sink_.close(); }, [] {});
@@ -114,6 +216,20 @@ public:
     }
 
 private:
+    /// The filters by stages: those that each have a thread, and rows of those that change each frame by itself.
+    std::vector<std::vector<Filter*>> stages() const {
+        std::vector<std::vector<Filter*>> groups;
+        for (Filter* filter : filters_) {
+            const bool joins = !groups.empty() && filter->each_by_itself() && groups.back().front()->each_by_itself();
+            if (joins) {
+                groups.back().push_back(filter);
+            } else {
+                groups.push_back({filter});
+            }
+        }
+        return groups;
+    }
+
     template <typename Stage, typename OnError>
     void guarded(Stage stage, OnError on_error) {
         try {
@@ -122,12 +238,6 @@ private:
             error_.set(std::current_exception());
             on_error();
         }
-    }
-
-    void set_expected() {
-        const std::optional<int64_t> count = source_.info().frame_count;
-        if (count) expected_ = std::max<int64_t>(0, (*count - options_.start + options_.step - 1) / options_.step);
-        if (options_.frames) expected_ = expected_ ? std::min(*expected_, *options_.frames) : *options_.frames;
     }
 
     /// The next of the frames start, start + step...; nothing behind the end.
@@ -152,7 +262,7 @@ private:
         };
         ReadAheadOptions ahead;
         ahead.threads = random_access.threads();
-        ahead.ahead_bytes = std::min(ahead.ahead_bytes, options_.queue_bytes);
+        ahead.ahead_bytes = ahead_bytes_;
         // Frames that are paced or few are not worth the threads.
         if (options_.realtime || (options_.frames && *options_.frames == 1)) ahead.threads = 1;
         ahead_ = std::make_unique<ReadAhead>(random_access, next_index, ahead);
@@ -175,52 +285,43 @@ private:
             }
             if (!frame) break;
             if (options_.realtime)
-                pacer.wait(frame->time,
-                           [this] { return stop_.stop_requested() || to_filters_.closed() || to_sink_.closed(); });
-            Item item{std::move(*frame),
-                      random_access ? random_access->extra_data_of(frame->index) : source_.extra_data()};
-            if (options_.time) item.frame.time = options_.time(item.frame);
-            if (!options_.keep_numbers) item.frame.number = options_.first_number + passed;
+                pacer.wait(frame->time, [this] {
+                    return stop_.stop_requested() || queues_.front().closed() || queues_.back().closed();
+                });
+            std::vector<Json> records =
+                random_access ? random_access->extra_data_of(frame->index) : source_.extra_data();
+            if (!records.empty()) frame->extra_data = std::make_shared<const std::vector<Json>>(std::move(records));
+            if (options_.time) frame->time = options_.time(*frame);
+            if (!options_.keep_numbers) frame->number = options_.first_number + passed;
             ++passed;
             ++frames_read_;
-            const size_t cost = cost_of(item);
-            if (!to_filters_.push(std::move(item), cost)) return;
+            const size_t cost = cost_of(*frame);
+            if (!queues_.front().push(std::move(*frame), cost)) return;
         }
-    }
-
-    void filter() {
-        while (std::optional<Item> item = to_filters_.pop()) {
-            std::vector<Json> extra_data = std::move(item->extra_data);
-            if (!pass(0, std::move(item->frame), extra_data)) return;
-            report(false);
-        }
-        std::vector<Json> none;
-        for (size_t i = 0; i < filters_.size(); ++i) {
-            filters_[i]->finish([&](Frame frame) { pass(i + 1, std::move(frame), none); });
-        }
-    }
-
-    /// Hands a frame to filter `stage`, or to the sink behind the last one; its extra data goes with the first result.
-    /// False when the sink takes no more.
-    bool pass(size_t stage, Frame frame, std::vector<Json>& extra_data) {
-        if (stage < filters_.size()) {
-            bool taken = true;
-            filters_[stage]->push(std::move(frame),
-                                  [&](Frame result) { taken = pass(stage + 1, std::move(result), extra_data); });
-            return taken;
-        }
-        Item item{std::move(frame), std::move(extra_data)};
-        extra_data.clear();
-        const size_t cost = cost_of(item);
-        return to_sink_.push(std::move(item), cost);
     }
 
     void write() {
-        while (std::optional<Item> item = to_sink_.pop()) {
-            sink_.write(item->frame);
-            for (const Json& record : item->extra_data) sink_.write_extra_data(record);
+        std::shared_ptr<const std::vector<Json>> records;
+        while (std::optional<Frame> frame = queues_.back().pop()) {
+            sink_.write(*frame);
+            // Of a frame that a filter repeats, the first has them.
+            if (frame->extra_data && frame->extra_data != records) {
+                records = frame->extra_data;
+                for (const Json& record : *records) sink_.write_extra_data(record);
+            }
             ++written_;
         }
+    }
+
+    void done() {
+        const std::lock_guard lock(done_mutex_);
+        done_ = true;
+        all_done_.notify_all();
+    }
+
+    void report_until_done() {
+        std::unique_lock lock(done_mutex_);
+        while (!all_done_.wait_for(lock, kProgressInterval, [this] { return done_; })) report(false);
     }
 
     void report(bool last) {
@@ -228,31 +329,96 @@ private:
         const auto now = steady_clock::now();
         if (!last && now - last_report_ < kProgressInterval) return;
         last_report_ = now;
-        options_.progress({frames_read_, written_, expected_});
+        options_.progress({.frames_read = frames_read_, .frames_written = written_, .frames_expected = expected_});
     }
 
     FrameSource& source_;
-    const std::vector<std::unique_ptr<Filter>>& filters_;
+    std::vector<Filter*> filters_;
     FrameSink& sink_;
     PipelineOptions options_;
+    std::optional<int64_t> expected_;  ///< frames for the sink
     std::stop_token stop_;
-    BoundedQueue<Item> to_filters_;
-    BoundedQueue<Item> to_sink_;
+    std::deque<FrameQueue> queues_;  ///< before each stage, and before the sink
+    size_t ahead_bytes_ = 0;
     FirstError error_;
     PipelineResult result_;  // its damage members belong to the reading thread until that has been joined
     std::atomic<int64_t> frames_read_ = 0;
     std::atomic<int64_t> written_ = 0;
-    std::optional<int64_t> expected_;
     std::unique_ptr<ReadAhead> ahead_;  // for a source with random access
     int64_t position_ = 0;              // frames taken from a source that only reads forward
     steady_clock::time_point last_report_ = steady_clock::now();
+    std::mutex done_mutex_;
+    std::condition_variable all_done_;
+    bool done_ = false;
 };
+
+/// What is known of the frames that are selected.
+SourceInfo selected_info(const FrameSource& source, const PipelineOptions& options) {
+    SourceInfo info = source.info();
+    if (info.frame_count)
+        info.frame_count = std::max<int64_t>(0, (*info.frame_count - options.start + options.step - 1) / options.step);
+    if (options.frames)
+        info.frame_count = info.frame_count ? std::min(*info.frame_count, *options.frames) : *options.frames;
+    if (info.frame_rate) *info.frame_rate /= static_cast<double>(options.step);
+    return info;
+}
+
+/// Gives every frame to a filter that has to see them first, as those before it in the row make them. False when that
+/// was stopped.
+bool make_first_pass(FrameSource& source, const std::vector<Filter*>& before, std::optional<int64_t> expected,
+                     Filter& filter, const PipelineOptions& options, const std::stop_token& stop) {
+    Filters own;
+    std::vector<Filter*> row;
+    for (const Filter* each : before) {
+        own.push_back(each->fresh());
+        if (!own.back())
+            throw Error(ErrorCode::unsupported,
+                        "a filter that has to see all frames first cannot stand behind one that cannot begin anew");
+        row.push_back(own.back().get());
+    }
+    PipelineOptions looking = options;
+    looking.realtime = false;
+    looking.time = {};
+    looking.progress = {};
+    if (options.progress) {
+        looking.progress = [&](PipelineProgress progress) {
+            progress.first_pass = true;
+            options.progress(progress);
+        };
+    }
+    FirstPassSink sink(filter);
+    const bool cancelled = Run(source, std::move(row), sink, looking, expected, stop)().cancelled;
+    filter.end_first_pass();
+    if (!source.random_access() && !source.rewind()) throw cannot_be_read_twice(source.info());
+    return !cancelled;
+}
 
 }  // namespace
 
-PipelineResult run_pipeline(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, FrameSink& sink,
-                            const PipelineOptions& options, std::stop_token stop) {
-    return Run(source, filters, sink, options, std::move(stop))();
+PipelineResult run_pipeline(FrameSource& source, const Filters& filters, FrameSink& sink,
+                            const PipelineOptions& given_options, std::stop_token stop) {
+    PipelineOptions options = given_options;
+    if (options.step < 1) throw Error(ErrorCode::invalid_argument, "the step must be at least 1");
+    options.step = std::min(options.step, kLongestStep);
+    if (options.start < 0) throw Error(ErrorCode::invalid_argument, "the start must not be negative");
+    SourceInfo info = selected_info(source, options);
+    std::vector<Filter*> row;
+    for (const std::unique_ptr<Filter>& filter : filters) {
+        const std::optional<int64_t> expected = info.frame_count;
+        filter->begin(info);
+        if (filter->needs_first_pass()) {
+            // Asked before any frame is read, so that a camera is not watched in vain.
+            if (!source.random_access() && !source.rewind()) throw cannot_be_read_twice(source.info());
+            if (!make_first_pass(source, row, expected, *filter, options, stop)) {
+                sink.close();
+                PipelineResult result;
+                result.cancelled = true;
+                return result;
+            }
+        }
+        row.push_back(filter.get());
+    }
+    return Run(source, std::move(row), sink, options, info.frame_count, std::move(stop))();
 }
 
 }  // namespace reelstore

@@ -2,7 +2,8 @@
 #
 # Writes a source file that fills the table of a kind of plug-in from the files in a folder: NAME<SUFFIX>.cpp must define
 # `void <REGISTER>_NAME(<TABLE>&)`. A self-registering global would be dropped by the linker of a static library.
-# The plug-in files and the generated file are appended to LIST_VARIABLE.
+# The plug-in files and the generated file are appended to LIST_VARIABLE. A further argument names a function that is called
+# behind each of them, with the table and the NAME.
 function(reelstore_generate_table list_variable folder suffix register header table accessor)
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*${suffix}.cpp)
   list(SORT files)
@@ -15,6 +16,9 @@ function(reelstore_generate_table list_variable folder suffix register header ta
     endif()
     string(APPEND declarations "void ${register}_${name}(${table}& table);\n")
     string(APPEND calls "        ${register}_${name}(all);\n")
+    if(ARGN)
+      string(APPEND calls "        ${ARGN}(all, \"${name}\");\n")
+    endif()
   endforeach()
   set(generated ${PROJECT_BINARY_DIR}/generated/${accessor}.cpp)
   file(CONFIGURE OUTPUT ${generated} CONTENT [[

@@ -27,16 +27,16 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/include/reelstore S
 file(GLOB base_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/base/*.cpp)
 reelstore_add_layer(reelstore_base ${base_sources})
 target_link_libraries(reelstore_base PUBLIC opencv_core nlohmann_json::nlohmann_json Threads::Threads
-                                     PRIVATE yaml-cpp SQLite::SQLite3 PkgConfig::LIBZIP fmt::fmt
+                                     PRIVATE opencv_imgproc yaml-cpp SQLite::SQLite3 PkgConfig::LIBZIP fmt::fmt
                                              # Only linked: its definitions would make the precompiled header unfit for others.
                                              $<LINK_ONLY:date::date-tz>)
 target_precompile_headers(reelstore_base PRIVATE <nlohmann/json.hpp> <opencv2/core.hpp> <fmt/format.h>)
 
 file(GLOB filter_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/filters/*.cpp)
 list(FILTER filter_sources EXCLUDE REGEX "_filters\\.cpp$")
-reelstore_generate_table(filter_sources filters _filters add_filters filters/filter_table.h FilterTable filters)
+reelstore_generate_table(filter_sources filters _filters add_filters filters/filter_table.h FilterTable filters set_family)
 reelstore_add_layer(reelstore_filters ${filter_sources})
-target_link_libraries(reelstore_filters PUBLIC reelstore_base PRIVATE opencv_imgproc opencv_imgcodecs fmt::fmt)
+target_link_libraries(reelstore_filters PUBLIC reelstore_base PRIVATE opencv_imgproc opencv_imgcodecs Freetype::Freetype fmt::fmt)
 target_precompile_headers(reelstore_filters REUSE_FROM reelstore_base)
 
 file(GLOB codec_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/codecs/*.cpp ${PROJECT_SOURCE_DIR}/codecs/video/*.cpp ${PROJECT_SOURCE_DIR}/codecs/packed/*.cpp

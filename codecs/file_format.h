@@ -13,7 +13,7 @@
 #include "base/byte_writer.h"
 #include "base/frame_source.h"
 #include "codecs/chunk_format.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 
 namespace reelstore {
 

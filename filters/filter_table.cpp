@@ -24,6 +24,12 @@ std::unique_ptr<Filter> make_filter(const FilterCall& call) {
 
 }  // namespace
 
+void set_family(FilterTable& table, const std::string& family) {
+    for (FilterInfo& filter : table) {
+        if (filter.family.empty()) filter.family = family;
+    }
+}
+
 std::vector<std::unique_ptr<Filter>> make_filters(std::string_view list) {
     std::vector<std::unique_ptr<Filter>> made;
     for (const FilterCall& call : parse_filter_list(list)) made.push_back(make_filter(call));

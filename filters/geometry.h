@@ -30,10 +30,11 @@ std::unique_ptr<Filter> crop(const Sides& sides);
 
 /// Where new pixels at the edge come from, by numpy's names.
 enum class PadMode {
-    constant,  ///< one value
-    edge,      ///< the nearest pixel of the image: aaa|abcd|ddd
-    reflect,   ///< the image mirrored at its last pixel: dcb|abcd|cba
-    wrap,      ///< the image repeated: bcd|abcd|abc
+    constant,   ///< one value
+    edge,       ///< the nearest pixel of the image: aaa|abcd|ddd
+    reflect,    ///< the image mirrored at its last pixel: dcb|abcd|cba
+    symmetric,  ///< the image mirrored at its edge: cba|abcd|dcb
+    wrap,       ///< the image repeated: bcd|abcd|abc
 };
 /// The image with so many more pixels at each side; `value` fills all channels where the mode is constant.
 std::unique_ptr<Filter> pad(const Sides& sides, PadMode mode = PadMode::constant, double value = 0);
@@ -46,6 +47,8 @@ enum class Interpolation {
     lanczos,
     automatic,  ///< area where the image becomes smaller, cubic where it grows
 };
+/// OpenCV's flag for making an image of one size into one of another.
+int resize_flags(Interpolation interpolation, const cv::Size& from, const cv::Size& to);
 /// The image in another size. One side may be 0: it follows from the other, so that the image keeps its shape.
 std::unique_ptr<Filter> resize(const cv::Size& size, Interpolation interpolation = Interpolation::automatic);
 /// The image larger or smaller by a factor; sides are rounded, 1 pixel at least.

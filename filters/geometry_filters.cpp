@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numbers>
@@ -54,19 +55,6 @@ int warp_flags(Interpolation interpolation) {
     return cv::INTER_LINEAR;
 }
 
-int resize_flags(Interpolation interpolation, const cv::Size& from, const cv::Size& to) {
-    switch (interpolation) {
-        case Interpolation::nearest:
-            return cv::INTER_NEAREST_EXACT;
-        case Interpolation::area:
-            return cv::INTER_AREA;
-        case Interpolation::automatic:
-            return to.width < from.width || to.height < from.height ? cv::INTER_AREA : cv::INTER_CUBIC;
-        default:
-            return warp_flags(interpolation);
-    }
-}
-
 cv::Mat resized(const cv::Mat& image, double width, double height, Interpolation interpolation) {
     check_interpolated(image, "resized");
     const double whole_width = std::max(1.0, std::round(width));
@@ -93,17 +81,34 @@ cv::Mat rotation_about_middle(const cv::Mat& image, double degrees, double scale
         cv::Point2f(static_cast<float>(image.cols - 1) / 2, static_cast<float>(image.rows - 1) / 2), degrees, scale);
 }
 
+/// Counterclockwise; `turns` is 1, 2 or 3.
+cv::Mat quarter_turned(const cv::Mat& image, int turns) {
+    const int code = turns == 1   ? cv::ROTATE_90_COUNTERCLOCKWISE
+                     : turns == 2 ? cv::ROTATE_180
+                                  : cv::ROTATE_90_CLOCKWISE;
+    cv::Mat result;
+    // cv::transpose(), of which quarter turns are made, knows pixels of these sizes only.
+    const std::array<size_t, 10> known = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
+    if (turns == 2 || std::find(known.begin(), known.end(), image.elemSize()) != known.end()) {
+        cv::rotate(image, result, code);
+        return result;
+    }
+    std::vector<cv::Mat> planes;
+    cv::split(image, planes);
+    for (cv::Mat& plane : planes) {
+        cv::Mat turned;
+        cv::rotate(plane, turned, code);
+        plane = turned;
+    }
+    cv::merge(planes, result);
+    return result;
+}
+
 cv::Mat rotated(const cv::Mat& image, const RotateOptions& options) {
     const double quarters = options.degrees / 90;
     if (quarters == std::floor(quarters)) {
         const int turns = static_cast<int>(std::fmod(std::fmod(quarters, 4) + 4, 4));
-        if (turns == 0) return image;
-        cv::Mat result;
-        cv::rotate(image, result,
-                   turns == 1   ? cv::ROTATE_90_COUNTERCLOCKWISE
-                   : turns == 2 ? cv::ROTATE_180
-                                : cv::ROTATE_90_CLOCKWISE);
-        return result;
+        return turns == 0 ? image : quarter_turned(image, turns);
     }
     cv::Mat matrix = rotation_about_middle(image, options.degrees, 1);
     cv::Size size = image.size();
@@ -127,6 +132,8 @@ int border_type(PadMode mode) {
             return cv::BORDER_REPLICATE;
         case PadMode::reflect:
             return cv::BORDER_REFLECT_101;
+        case PadMode::symmetric:
+            return cv::BORDER_REFLECT;
         case PadMode::wrap:
             return cv::BORDER_WRAP;
         case PadMode::constant:
@@ -207,6 +214,7 @@ std::unique_ptr<Filter> make_pad(const FilterArguments& arguments) {
                                       {{"constant", PadMode::constant},
                                        {"edge", PadMode::edge},
                                        {"reflect", PadMode::reflect},
+                                       {"symmetric", PadMode::symmetric},
                                        {"wrap", PadMode::wrap}});
     return pad(sides_of(arguments), mode, value_of(arguments));
 }
@@ -236,6 +244,16 @@ std::unique_ptr<Filter> make_move(const FilterArguments& arguments) {
                 chosen<Interpolation>(arguments, "interpolation", "linear", kInterpolations), value_of(arguments));
 }
 
+std::unique_ptr<Filter> make_affine(const FilterArguments& arguments) {
+    AffineOptions options;
+    const std::array<const char*, 6> names = {"xx", "xy", "dx", "yx", "yy", "dy"};
+    for (size_t i = 0; i < names.size(); ++i)
+        options.matrix[i] = arguments.number(names[i], options.matrix[i], -1e6, 1e6);
+    options.interpolation = chosen<Interpolation>(arguments, "interpolation", "linear", kInterpolations);
+    options.value = value_of(arguments);
+    return affine(options);
+}
+
 }  // namespace
 
 std::unique_ptr<Filter> crop(const cv::Rect& part) {
@@ -253,6 +271,19 @@ std::unique_ptr<Filter> crop(const Sides& sides) {
 std::unique_ptr<Filter> pad(const Sides& sides, PadMode mode, double value) {
     check_sides(sides);
     return image_filter([=](const cv::Mat& image) { return padded(image, sides, mode, value); });
+}
+
+int resize_flags(Interpolation interpolation, const cv::Size& from, const cv::Size& to) {
+    switch (interpolation) {
+        case Interpolation::nearest:
+            return cv::INTER_NEAREST_EXACT;
+        case Interpolation::area:
+            return cv::INTER_AREA;
+        case Interpolation::automatic:
+            return to.width < from.width || to.height < from.height ? cv::INTER_AREA : cv::INTER_CUBIC;
+        default:
+            return warp_flags(interpolation);
+    }
 }
 
 std::unique_ptr<Filter> resize(const cv::Size& size, Interpolation interpolation) {
@@ -317,7 +348,7 @@ void add_filters_geometry(FilterTable& table) {
     table.push_back(
         {"crop", "the part X:Y:WIDTH:HEIGHT, or what is left without some pixels at the sides", part, make_crop});
     std::vector<FilterArgumentInfo> padding = kSideArguments;
-    padding.push_back({"mode", "constant", "constant, edge, reflect or wrap (numpy's names)"});
+    padding.push_back({"mode", "constant", "constant, edge, reflect, symmetric or wrap (numpy's names)"});
     padding.push_back(kValueArgument);
     table.push_back({"pad", "more pixels at the sides", padding, make_pad});
     table.push_back({"resize",
@@ -351,6 +382,17 @@ void add_filters_geometry(FilterTable& table) {
                       interpolation_argument("linear"),
                       kValueArgument},
                      make_move});
+    table.push_back({"affine",
+                     "each pixel (x, y) goes to (xx x + xy y + dx, yx x + yy y + dy), within the image's size",
+                     {{"xx", "1", ""},
+                      {"xy", "0", ""},
+                      {"dx", "0", "pixels to the right"},
+                      {"yx", "0", ""},
+                      {"yy", "1", ""},
+                      {"dy", "0", "pixels down"},
+                      interpolation_argument("linear"),
+                      kValueArgument},
+                     make_affine});
 }
 
 }  // namespace reelstore

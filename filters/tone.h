@@ -18,7 +18,7 @@ namespace reelstore {
 /// value * contrast + brightness; brightness in the units of the pixels. NaN stays.
 std::unique_ptr<Filter> brightness_contrast(double brightness, double contrast);
 /// white * (value / white) ^ (1 / gamma): above 1 dark values become brighter. Floats below 0 become 0.
-std::unique_ptr<Filter> gamma(double gamma);
+std::unique_ptr<Filter> gamma_correction(double gamma);
 /// An S-shaped curve after the error function: values about `inflexion` (0 to 1 of white) are spread by `slope`, the
 /// ends flattened; black stays black and white white. Floats are cut off at 0 and 1.
 std::unique_ptr<Filter> curve(double slope, double inflexion);
@@ -26,6 +26,8 @@ std::unique_ptr<Filter> curve(double slope, double inflexion);
 std::unique_ptr<Filter> invert();
 /// Every value of a uint8 image replaced by the entry of `table` (256 values) at its place.
 std::unique_ptr<Filter> lookup_table(const std::vector<uint8_t>& table);
+/// The same of uint16, by 65536 values.
+std::unique_ptr<Filter> lookup_table(const std::vector<uint16_t>& table);
 
 struct ClaheOptions {
     double clip = 8;  ///< limit of contrast, as OpenCV counts it
@@ -36,10 +38,12 @@ struct ClaheOptions {
 /// of CIE L*a*b*.
 std::unique_ptr<Filter> clahe(const ClaheOptions& options);
 
-/// Where the ends of a range come from: a value, or else a percentile of each frame's own finite values.
+/// Where the ends of a range come from: a value, or else the type, or else a percentile of each frame's own finite
+/// values.
 struct ToneRange {
     std::optional<double> low = {};
     std::optional<double> high = {};
+    bool full = false;             ///< the smallest and the largest value of the type (of floats 0 and 1)
     double low_percentile = 0;     ///< where `low` is empty; 0: the smallest value
     double high_percentile = 100;  ///< where `high` is empty; 100: the largest
 };

@@ -1,11 +1,15 @@
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cfloat>
 #include <cmath>
 #include <functional>
 #include <mutex>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <opencv2/core.hpp>
+#include <opencv2/core/hal/intrin.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -13,7 +17,10 @@
 #include "base/file_system.h"
 #include "base/pixel_type.h"
 #include "filters/filter_table.h"
+#include "filters/image_values.h"
+#include "filters/normalization.h"
 #include "filters/tone.h"
+#include "filters/value_table.h"
 
 namespace reelstore {
 
@@ -21,219 +28,197 @@ namespace {
 
 constexpr int kMostChannels = 4;
 
-double white_of(int depth) {
-    return depth == CV_8U ? 255 : depth == CV_16U ? 65535 : 1;
-}
-
-/// The float64 `values`, which are changed, as a type. OpenCV takes values beyond 32 bits for 0 where it makes
-/// integers.
-cv::Mat in_depth(cv::Mat values, int depth) {
-    if (depth == CV_64F) return values;
-    if (depth == CV_8U || depth == CV_16U) {
-        cv::min(values, white_of(depth), values);
-        cv::max(values, 0.0, values);
-    }
-    cv::Mat result;
-    values.convertTo(result, depth);
-    return result;
-}
-
-Error wrong_type(const cv::Mat& image, const char* filter, const char* taken) {
-    return Error(ErrorCode::wrong_type, fmt::format("{} is nothing for the filter {}, which takes {}",
-                                                    ImageType::of(image).text(), filter, taken));
-}
-
 void check_tone(const cv::Mat& image, const char* filter) {
     const int depth = image.depth();
     if ((depth == CV_8U || depth == CV_16U || depth == CV_32F) && image.channels() <= kMostChannels) return;
     throw wrong_type(image, filter, "uint8, uint16 and float32 of up to 4 channels (normalize makes them)");
 }
 
-/// A change of single values, by table where there are few enough.
+/// A change of single values, by table where there are few enough. `change` gets a value and what is white; `of_floats`
+/// changes images of float32, of which white is 1.
 class ValueChange {
 public:
-    /// `change` gets a value and what is white.
-    ValueChange(const char* filter, std::function<double(double, double)> change)
-        : filter_(filter), change_(std::move(change)) {}
+    using Change = std::function<double(double value, double white)>;
+
+    ValueChange(const char* filter, Change change, std::function<cv::Mat(const cv::Mat&)> of_floats)
+        : filter_(filter), change_(std::move(change)), of_floats_(std::move(of_floats)) {}
 
     cv::Mat operator()(const cv::Mat& image) {
         check_tone(image, filter_);
-        cv::Mat result(image.size(), image.type());
-        switch (image.depth()) {
-            case CV_8U:
-                std::call_once(made_8_, [this] { fill(table_8_, 256); });
-                map(image, result, table_8_.data());
-                break;
-            case CV_16U:
-                std::call_once(made_16_, [this] { fill(table_16_, 65536); });
-                map(image, result, table_16_.data());
-                break;
-            default:
-                for (int row = 0; row < image.rows; ++row) {
-                    const auto* from = image.ptr<float>(row);
-                    auto* to = result.ptr<float>(row);
-                    for (int i = 0; i < image.cols * image.channels(); ++i)
-                        to[i] = static_cast<float>(change_(static_cast<double>(from[i]), 1));
-                }
-        }
-        return result;
+        if (image.depth() == CV_32F) return of_floats_(image);
+        const bool bytes = image.depth() == CV_8U;
+        std::call_once(bytes ? made_8_ : made_16_, [&] {
+            if (bytes) {
+                fill<uint8_t>(table_8_, 256);
+            } else {
+                fill<uint16_t>(table_16_, 65536);
+            }
+        });
+        return looked_up(image, bytes ? table_8_ : table_16_);
     }
 
 private:
     template <typename Value>
-    void fill(std::vector<Value>& table, size_t size) const {
-        const auto white = static_cast<double>(size - 1);
-        table.resize(size);
-        for (size_t value = 0; value < size; ++value)
-            table[value] = cv::saturate_cast<Value>(std::clamp(change_(static_cast<double>(value), white), 0.0, white));
-    }
-
-    template <typename Value>
-    static void map(const cv::Mat& image, cv::Mat& result, const Value* table) {
-        for (int row = 0; row < image.rows; ++row) {
-            const auto* from = image.ptr<Value>(row);
-            auto* to = result.ptr<Value>(row);
-            for (int i = 0; i < image.cols * image.channels(); ++i) to[i] = table[from[i]];
-        }
+    void fill(cv::Mat& table, int size) const {
+        const double white = size - 1;
+        table.create(1, size, cv::DataType<Value>::depth);
+        for (int value = 0; value < size; ++value)
+            table.at<Value>(value) = cv::saturate_cast<Value>(std::clamp(change_(value, white), 0.0, white));
     }
 
     const char* filter_;
-    std::function<double(double, double)> change_;
+    Change change_;
+    std::function<cv::Mat(const cv::Mat&)> of_floats_;
     std::once_flag made_8_;
     std::once_flag made_16_;
-    std::vector<uint8_t> table_8_;
-    std::vector<uint16_t> table_16_;
+    cv::Mat table_8_;
+    cv::Mat table_16_;
 };
 
-std::unique_ptr<Filter> value_filter(const char* filter, std::function<double(double, double)> change) {
-    const auto shared = std::make_shared<ValueChange>(filter, std::move(change));
+std::unique_ptr<Filter> value_filter(const char* filter, ValueChange::Change change,
+                                     std::function<cv::Mat(const cv::Mat&)> of_floats) {
+    const auto shared = std::make_shared<ValueChange>(filter, std::move(change), std::move(of_floats));
     return image_filter([shared](const cv::Mat& image) { return (*shared)(image); });
 }
 
-cv::Mat equalized(const cv::Mat& plane, const ClaheOptions& options) {
-    cv::Mat result;
-    cv::createCLAHE(options.clip, cv::Size(options.tiles_x, options.tiles_y))->apply(plane, result);
+/// Of floats, one by one in float64.
+template <typename Change>
+cv::Mat each_float(const cv::Mat& image, Change change) {
+    cv::Mat result(image.size(), image.type());
+    for (int row = 0; row < image.rows; ++row) {
+        const auto* from = image.ptr<float>(row);
+        auto* to = result.ptr<float>(row);
+        for (int i = 0; i < image.cols * image.channels(); ++i)
+            to[i] = static_cast<float>(change(static_cast<double>(from[i])));
+    }
     return result;
 }
 
-cv::Mat with_clahe(const cv::Mat& image, const ClaheOptions& options) {
+/// Whether cv::Mat::convertTo() can do it: OpenCV takes values beyond 32 bits for 0 where it makes integers, and
+/// computes in float32.
+bool converts(int depth, double brightness, double contrast) {
+    const double most = depth == CV_32F ? 1e30 : 1 << 20;
+    return std::abs(contrast) * white_of(depth) + std::abs(brightness) < most;
+}
+
+/// As many rows as stay in the processor's cache while several things are done with them.
+int rows_in_cache(const cv::Mat& image) {
+    constexpr size_t kBytes = 128 * 1024;
+    const size_t row = static_cast<size_t>(image.cols) * static_cast<size_t>(image.channels()) * sizeof(float);
+    return static_cast<int>(std::max<size_t>(1, kBytes / row));
+}
+
+/// Positive values of normal size, which are those whose power OpenCV knows.
+bool powers_are_known(const float* values, int count) {
+    const cv::v_int32x4 smallest = cv::v_setall_s32(std::bit_cast<int32_t>(FLT_MIN));
+    const cv::v_int32x4 largest = cv::v_setall_s32(std::bit_cast<int32_t>(FLT_MAX));
+    cv::v_int32x4 unknown = cv::v_setzero_s32();
+    int i = 0;
+    for (; i + 4 <= count; i += 4) {
+        // The bits of floats are in the order of the floats; those of negative ones are negative, too.
+        const cv::v_int32x4 bits = cv::v_reinterpret_as_s32(cv::v_load(values + i));
+        unknown = unknown | (bits < smallest) | (bits > largest);
+    }
+    if (cv::v_check_any(unknown)) return false;
+    return std::all_of(values + i, values + count, [](float value) { return std::isnormal(value) && value > 0; });
+}
+
+/// value ^ power; 0 of what is below 0.
+cv::Mat powered(const cv::Mat& image, double power) {
+    cv::Mat result(image.size(), image.type());
+    const int step = rows_in_cache(image);
+    for (int first = 0; first < image.rows; first += step) {
+        const cv::Range rows(first, std::min(first + step, image.rows));
+        cv::Mat part = result.rowRange(rows);
+        cv::pow(image.rowRange(rows), power, part);
+        for (int row = rows.start; row < rows.end; ++row) {
+            const auto* from = image.ptr<float>(row);
+            auto* to = result.ptr<float>(row);
+            const int count = image.cols * image.channels();
+            if (powers_are_known(from, count)) continue;
+            for (int i = 0; i < count; ++i) {
+                if (std::isnormal(from[i]) && from[i] > 0) continue;
+                // NaN stays.
+                to[i] = from[i] <= 0 ? 0 : std::pow(from[i], static_cast<float>(power));
+            }
+        }
+    }
+    return result;
+}
+
+/// Objects that are used again, by one thread at a time: their buffers are large.
+class ClahePool {
+public:
+    explicit ClahePool(const ClaheOptions& options) : options_(options) {}
+
+    cv::Mat equalized(const cv::Mat& plane) {
+        cv::Ptr<cv::CLAHE> clahe = taken();
+        if (!clahe) clahe = cv::createCLAHE(options_.clip, cv::Size(options_.tiles_x, options_.tiles_y));
+        cv::Mat result;
+        clahe->apply(plane, result);
+        const std::lock_guard lock(mutex_);
+        free_.push_back(clahe);
+        return result;
+    }
+
+private:
+    /// Null when none is free.
+    cv::Ptr<cv::CLAHE> taken() {
+        const std::lock_guard lock(mutex_);
+        if (free_.empty()) return {};
+        cv::Ptr<cv::CLAHE> clahe = free_.back();
+        free_.pop_back();
+        return clahe;
+    }
+
+    ClaheOptions options_;
+    std::mutex mutex_;
+    std::vector<cv::Ptr<cv::CLAHE>> free_;
+};
+
+cv::Mat with_clahe(const cv::Mat& image, ClahePool& pool) {
     const bool taken = (image.depth() == CV_8U || image.depth() == CV_16U) && image.channels() != 2 &&
                        image.channels() <= kMostChannels;
     if (!taken) throw wrong_type(image, "clahe", "uint8 and uint16, gray and colour (normalize makes them)");
-    if (image.channels() == 1) return equalized(image, options);
-    std::vector<cv::Mat> planes;
-    cv::split(image, planes);
-    const cv::Mat alpha = planes.size() == 4 ? planes[3] : cv::Mat();
+    if (image.channels() == 1) return pool.equalized(image);
     cv::Mat colour;
-    cv::merge(planes.data(), 3, colour);
     cv::Mat lab;
-    std::vector<cv::Mat> lab_planes;
+    cv::Mat lightness;
     if (image.depth() == CV_8U) {
-        cv::cvtColor(colour, lab, cv::COLOR_BGR2Lab);
-        cv::split(lab, lab_planes);
-        lab_planes[0] = equalized(lab_planes[0], options);
-        cv::merge(lab_planes, lab);
+        cv::cvtColor(image, lab, cv::COLOR_BGR2Lab);
+        cv::extractChannel(lab, lightness, 0);
+        cv::insertChannel(pool.equalized(lightness), lab, 0);
         cv::cvtColor(lab, colour, cv::COLOR_Lab2BGR);
     } else {
         // L*a*b* of 16 bits only goes by way of floats, L from 0 to 100.
         constexpr double kMostLightness = 100;
-        colour.convertTo(colour, CV_32F, 1.0 / white_of(CV_16U));
+        image.convertTo(colour, CV_32F, 1.0 / white_of(CV_16U));
         cv::cvtColor(colour, lab, cv::COLOR_BGR2Lab);
-        cv::split(lab, lab_planes);
-        cv::Mat lightness;
-        lab_planes[0].convertTo(lightness, CV_16U, white_of(CV_16U) / kMostLightness);
-        equalized(lightness, options).convertTo(lab_planes[0], CV_32F, kMostLightness / white_of(CV_16U));
-        cv::merge(lab_planes, lab);
+        cv::extractChannel(lab, lightness, 0);
+        lightness.convertTo(lightness, CV_16U, white_of(CV_16U) / kMostLightness);
+        pool.equalized(lightness).convertTo(lightness, CV_32F, kMostLightness / white_of(CV_16U));
+        cv::insertChannel(lightness, lab, 0);
         cv::cvtColor(lab, colour, cv::COLOR_Lab2BGR);
         colour.convertTo(colour, CV_16U, white_of(CV_16U));
     }
-    if (alpha.empty()) return colour;
-    cv::split(colour, planes);
-    planes.push_back(alpha);
-    cv::Mat result;
-    cv::merge(planes, result);
+    if (image.channels() == 3) return colour;
+    cv::Mat result(image.size(), image.type());
+    const std::array<cv::Mat, 2> from = {colour, image};
+    const std::array<int, 8> places = {0, 0, 1, 1, 2, 2, 6, 3};
+    cv::mixChannels(from.data(), from.size(), &result, 1, places.data(), places.size() / 2);
     return result;
-}
-
-/// All finite values, in no order.
-std::vector<double> finite_values(const cv::Mat& image) {
-    std::vector<double> values;
-    values.reserve(image.total() * static_cast<size_t>(image.channels()));
-    cv::Mat row_values;
-    for (int row = 0; row < image.rows; ++row) {
-        image.row(row).reshape(1).convertTo(row_values, CV_64F);
-        for (int i = 0; i < row_values.cols; ++i) {
-            const double value = row_values.at<double>(i);
-            if (std::isfinite(value)) values.push_back(value);
-        }
-    }
-    return values;
-}
-
-/// As numpy's percentile with linear interpolation. Changes the order of the values, of which there must be some.
-double percentile(std::vector<double>& values, double percent) {
-    const double place = percent / 100 * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::ptrdiff_t>(std::floor(place));
-    std::nth_element(values.begin(), values.begin() + below, values.end());
-    const double low = values[static_cast<size_t>(below)];
-    const double part = place - static_cast<double>(below);
-    if (part == 0) return low;
-    const double high = *std::min_element(values.begin() + below + 1, values.end());
-    return low + (high - low) * part;
-}
-
-std::pair<double, double> ends_of(const cv::Mat& image, const ToneRange& range) {
-    if (range.low && range.high) return {*range.low, *range.high};
-    std::vector<double> values = finite_values(image);
-    if (values.empty()) return {range.low.value_or(0), range.high.value_or(0)};
-    const double low = range.low ? *range.low : percentile(values, range.low_percentile);
-    const double high = range.high ? *range.high : percentile(values, range.high_percentile);
-    return {low, high};
-}
-
-cv::Mat normalized(const cv::Mat& image, const NormalizeOptions& options) {
-    const int depth = options.depth.value_or(image.depth());
-    if (depth != CV_8U && depth != CV_16U && depth != CV_32F && depth != CV_64F) {
-        throw Error(ErrorCode::wrong_type,
-                    fmt::format("normalize gives uint8, uint16, float32 or float64, not {}; say which (type=...)",
-                                dtype_name(depth)));
-    }
-    const auto [low, high] = ends_of(image, options.range);
-    const double to_low = options.to_low;
-    const double to_high = options.to_high.value_or(white_of(depth));
-    const double factor = high > low ? (to_high - to_low) / (high - low) : 0;
-    const bool to_integers = depth == CV_8U || depth == CV_16U;
-    const double least = std::min(to_low, to_high);
-    const double most = std::max(to_low, to_high);
-    cv::Mat result(image.size(), CV_MAKETYPE(CV_64F, image.channels()));
-    image.convertTo(result, CV_64F);
-    for (int row = 0; row < result.rows; ++row) {
-        auto* values = result.ptr<double>(row);
-        for (int i = 0; i < result.cols * result.channels(); ++i) {
-            double& value = values[i];
-            if (std::isnan(value)) {
-                if (to_integers) value = options.nan;
-                continue;
-            }
-            // An infinite value times 0 would be none.
-            value = factor == 0 ? to_low : to_low + (value - low) * factor;
-            if (options.clip || to_integers) value = std::clamp(value, least, most);
-        }
-    }
-    return in_depth(result, depth);
 }
 
 cv::Mat over_threshold(const cv::Mat& image, double limit) {
     check_tone(image, "threshold");
-    cv::Mat values;
-    image.convertTo(values, CV_64F);
-    cv::Mat result(image.size(), image.type());
-    for (int row = 0; row < image.rows; ++row) {
-        auto* value = values.ptr<double>(row);
-        for (int i = 0; i < image.cols * image.channels(); ++i)
-            value[i] = value[i] > limit ? white_of(image.depth()) : 0;
-    }
-    values.convertTo(result, image.depth());
+    // What OpenCV compares with has the type of the values.
+    auto limit_of_floats = static_cast<float>(std::clamp<double>(limit, -FLT_MAX, FLT_MAX));
+    if (limit_of_floats > limit) limit_of_floats = std::nextafter(limit_of_floats, -FLT_MAX);
+    const double white = white_of(image.depth());
+    cv::Mat result;
+    cv::threshold(image, result,
+                  image.depth() == CV_32F ? double(limit_of_floats) : std::floor(std::clamp(limit, -1.0, white)), white,
+                  cv::THRESH_BINARY);
     return result;
 }
 
@@ -246,8 +231,9 @@ void check_reference(const cv::Mat& image, const ImageType& reference, const cha
 /// One factor for each value, and what is taken off before.
 struct FlatField {
     ImageType type;
-    cv::Mat dark;     // float64
-    cv::Mat factors;  // float64
+    cv::Mat dark;            // of the type
+    cv::Mat factors;         // float32
+    bool overflows = false;  // integers of 32 bits, beyond which OpenCV takes values for 0
 };
 
 FlatField prepare_flat_field(const cv::Mat& flat, const cv::Mat& dark) {
@@ -255,28 +241,42 @@ FlatField prepare_flat_field(const cv::Mat& flat, const cv::Mat& dark) {
     if (!dark.empty()) check_reference(dark, ImageType::of(flat), "flat-field");
     FlatField field;
     field.type = ImageType::of(flat);
+    field.dark = dark.empty() ? cv::Mat::zeros(flat.size(), flat.type()) : dark.clone();
     cv::Mat light;
-    flat.convertTo(light, CV_64F);
-    field.dark = cv::Mat::zeros(light.size(), light.type());
-    if (!dark.empty()) dark.convertTo(field.dark, CV_64F);
-    light -= field.dark;
+    cv::subtract(flat, field.dark, light, cv::noArray(), CV_64F);
     const cv::Scalar means = cv::mean(light);
-    field.factors.create(light.size(), light.type());
+    field.factors.create(light.size(), CV_MAKETYPE(CV_32F, light.channels()));
     for (int row = 0; row < light.rows; ++row) {
         const auto* from = light.ptr<double>(row);
-        auto* to = field.factors.ptr<double>(row);
+        auto* to = field.factors.ptr<float>(row);
         for (int i = 0; i < light.cols * light.channels(); ++i)
-            to[i] = from[i] > 0 ? means[i % light.channels()] / from[i] : 0;
+            to[i] = from[i] > 0 ? static_cast<float>(means[i % light.channels()] / from[i]) : 0;
     }
+    double largest = 0;
+    cv::minMaxIdx(field.factors.reshape(1), nullptr, &largest);
+    field.overflows = flat.depth() != CV_32F && largest * white_of(flat.depth()) > (1 << 30);
     return field;
 }
 
 cv::Mat corrected(const cv::Mat& image, const FlatField& field) {
     check_reference(image, field.type, "flat-field");
-    cv::Mat values;
-    image.convertTo(values, CV_64F);
-    values = (values - field.dark).mul(field.factors);
-    return in_depth(values, image.depth());
+    cv::Mat result(image.size(), image.type());
+    const int step = rows_in_cache(image);
+    cv::Mat light;
+    for (int first = 0; first < image.rows; first += step) {
+        const cv::Range rows(first, std::min(first + step, image.rows));
+        cv::Mat part = result.rowRange(rows);
+        cv::subtract(image.rowRange(rows), field.dark.rowRange(rows), light, cv::noArray(), CV_32F);
+        if (!field.overflows) {
+            cv::multiply(light, field.factors.rowRange(rows), part, 1, image.depth());
+            continue;
+        }
+        cv::multiply(light, field.factors.rowRange(rows), light);
+        cv::Mat values = light.reshape(1);
+        cv::min(values, white_of(image.depth()), values);
+        light.convertTo(part, image.depth());
+    }
+    return result;
 }
 
 cv::Mat read_reference(const FilterArguments& arguments, const std::string& name) {
@@ -300,8 +300,11 @@ ToneRange range_of(const FilterArguments& arguments, double low_percentile, doub
     range.high = arguments.number("high", -kFarthest, kFarthest);
     range.low_percentile = arguments.number("low_percentile", low_percentile, 0, 100);
     range.high_percentile = arguments.number("high_percentile", high_percentile, 0, 100);
+    range.full = arguments.flag("full", false);
     if (range.low && range.high && *range.low > *range.high) arguments.refuse("low lies above high");
     if (range.low_percentile > range.high_percentile) arguments.refuse("low_percentile lies above high_percentile");
+    if (range.full && (arguments.has("low_percentile") || arguments.has("high_percentile")))
+        arguments.refuse("full", "takes the place of percentiles");
     return range;
 }
 
@@ -311,6 +314,9 @@ std::vector<FilterArgumentInfo> range_arguments(const char* low_percentile, cons
             {"low_percentile", low_percentile, "where low is not given"},
             {"high_percentile", high_percentile, "where high is not given"}};
 }
+
+const FilterArgumentInfo kFullArgument = {"full", "no",
+                                          "yes: all values of the type (of floats 0 to 1), not percentiles"};
 
 std::unique_ptr<Filter> make_normalize(const FilterArguments& arguments) {
     NormalizeOptions options;
@@ -323,6 +329,34 @@ std::unique_ptr<Filter> make_normalize(const FilterArguments& arguments) {
     options.clip = arguments.flag("clip", true);
     options.nan = arguments.number("nan", 0, -1e300, 1e300);
     return normalize(options);
+}
+
+std::unique_ptr<Filter> make_levels(const FilterArguments& arguments) {
+    const std::optional<double> clip = arguments.number("clip", 0, 100);
+    if (clip && (arguments.has("low_percentile") || arguments.has("high_percentile")))
+        arguments.refuse("clip", "takes the place of percentiles");
+    return normalize({.range = range_of(arguments, clip ? *clip / 2 : 2, clip ? 100 - *clip / 2 : 98)});
+}
+
+/// The whole numbers of a text file, as many as a type has values.
+std::unique_ptr<Filter> make_lut(const FilterArguments& arguments) {
+    if (!arguments.has("file")) arguments.refuse("needs file=TABLE");
+    constexpr uint64_t kMostBytes = 4 << 20;
+    const std::vector<uint8_t> bytes = read_file(arguments.text("file", ""), kMostBytes);
+    std::string text(bytes.begin(), bytes.end());
+    std::replace(text.begin(), text.end(), ',', ' ');
+    std::istringstream numbers(text);
+    std::vector<uint16_t> values;
+    int value = 0;
+    while (numbers >> value) {
+        if (value < 0 || value > 65535) arguments.refuse("file", fmt::format("holds {}, which is no uint16", value));
+        values.push_back(static_cast<uint16_t>(value));
+    }
+    if (!numbers.eof() || (values.size() != 256 && values.size() != 65536))
+        arguments.refuse("file", fmt::format("must hold 256 or 65536 whole numbers, not {}", values.size()));
+    if (values.size() == 65536) return lookup_table(values);
+    if (*std::max_element(values.begin(), values.end()) > 255) arguments.refuse("file", "holds more than 255");
+    return lookup_table(std::vector<uint8_t>(values.begin(), values.end()));
 }
 
 std::unique_ptr<Filter> make_8bit(const FilterArguments& arguments) {
@@ -342,17 +376,25 @@ void check_finite(const char* what, double value) {
 std::unique_ptr<Filter> brightness_contrast(double brightness, double contrast) {
     check_finite("brightness", brightness);
     check_finite("contrast", contrast);
-    return value_filter("brightness", [=](double value, double) { return value * contrast + brightness; });
+    const auto change = [=](double value, double) { return value * contrast + brightness; };
+    const auto by_table = std::make_shared<ValueChange>("brightness", change, [=](const cv::Mat& image) {
+        return each_float(image, [=](double value) { return change(value, 1); });
+    });
+    return image_filter([=](const cv::Mat& image) {
+        check_tone(image, "brightness");
+        if (!converts(image.depth(), brightness, contrast)) return (*by_table)(image);
+        cv::Mat result;
+        image.convertTo(result, -1, contrast, brightness);
+        return result;
+    });
 }
 
-std::unique_ptr<Filter> gamma(double gamma) {
+std::unique_ptr<Filter> gamma_correction(double gamma) {
     if (!(gamma > 0) || !std::isfinite(gamma))
         throw Error(ErrorCode::invalid_argument, "gamma must be a number above 0");
-    return value_filter("gamma", [=](double value, double white) {
-        // NaN stays.
-        const double positive = value < 0 ? 0 : value;
-        return white * std::pow(positive / white, 1 / gamma);
-    });
+    return value_filter(
+        "gamma", [=](double value, double white) { return white * std::pow(value / white, 1 / gamma); },
+        [=](const cv::Mat& image) { return powered(image, 1 / gamma); });
 }
 
 std::unique_ptr<Filter> curve(double slope, double inflexion) {
@@ -360,30 +402,49 @@ std::unique_ptr<Filter> curve(double slope, double inflexion) {
         throw Error(ErrorCode::invalid_argument, "a curve needs a slope above 0 and an inflexion from 0 to 1");
     const double black = std::erf(slope * (0 - inflexion));
     const double span = std::erf(slope * (1 - inflexion)) - black;
-    return value_filter("curve", [=](double value, double white) {
+    const auto change = [=](double value, double white) {
         if (std::isnan(value)) return value;
         return white * (std::erf(slope * (std::clamp(value / white, 0.0, 1.0) - inflexion)) - black) / span;
+    };
+    return value_filter("curve", change, [=](const cv::Mat& image) {
+        return each_float(image, [=](double value) { return change(value, 1); });
     });
 }
 
 std::unique_ptr<Filter> invert() {
-    return value_filter("invert", [](double value, double white) { return white - value; });
+    return image_filter([](const cv::Mat& image) {
+        check_tone(image, "invert");
+        cv::Mat result;
+        if (image.depth() == CV_32F) {
+            cv::subtract(cv::Scalar::all(1), image, result);
+        } else {
+            cv::bitwise_not(image, result);
+        }
+        return result;
+    });
 }
 
 std::unique_ptr<Filter> lookup_table(const std::vector<uint8_t>& table) {
-    if (table.size() != 256) throw Error(ErrorCode::invalid_argument, "a lookup table has 256 values");
-    return image_filter([table](const cv::Mat& image) {
-        if (image.depth() != CV_8U) throw wrong_type(image, "lookup-table", "uint8");
-        cv::Mat result;
-        cv::LUT(image, table, result);
-        return result;
+    if (table.size() != 256) throw Error(ErrorCode::invalid_argument, "a lookup table for uint8 has 256 values");
+    return image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
+        if (image.depth() != CV_8U) throw wrong_type(image, "lut", "uint8, for a table of 256 values");
+        return looked_up(image, values);
+    });
+}
+
+std::unique_ptr<Filter> lookup_table(const std::vector<uint16_t>& table) {
+    if (table.size() != 65536) throw Error(ErrorCode::invalid_argument, "a lookup table for uint16 has 65536 values");
+    return image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
+        if (image.depth() != CV_16U) throw wrong_type(image, "lut", "uint16, for a table of 65536 values");
+        return looked_up(image, values);
     });
 }
 
 std::unique_ptr<Filter> clahe(const ClaheOptions& options) {
     if (!(options.clip > 0) || !std::isfinite(options.clip) || options.tiles_x < 1 || options.tiles_y < 1)
         throw Error(ErrorCode::invalid_argument, "clahe needs a clip limit above 0 and at least one tile");
-    return image_filter([options](const cv::Mat& image) { return with_clahe(image, options); });
+    const auto pool = std::make_shared<ClahePool>(options);
+    return image_filter([pool](const cv::Mat& image) { return with_clahe(image, *pool); });
 }
 
 std::unique_ptr<Filter> normalize(const NormalizeOptions& options) {
@@ -424,7 +485,7 @@ void add_filters_tone(FilterTable& table) {
                      {{"gamma", "", "above 1: dark values become brighter"}},
                      [](const FilterArguments& arguments) {
                          if (!arguments.has("gamma")) arguments.refuse("needs a value such as gamma=2.2");
-                         return gamma(arguments.number("gamma", 1, 1e-3, 1e3));
+                         return gamma_correction(arguments.number("gamma", 1, 1e-3, 1e3));
                      }});
     table.push_back({"curve",
                      "S-shaped: more contrast about the inflexion, less at the ends",
@@ -446,16 +507,21 @@ void add_filters_tone(FilterTable& table) {
                                            {"to_high", "", "what the high end becomes (default: white)"},
                                            {"type", "", "uint8, uint16, float32 or float64 (default: as it is)"},
                                            {"clip", "yes", "no: floats may go beyond both ends"},
-                                           {"nan", "0", "what NaN becomes in integers"}});
+                                           {"nan", "0", "what NaN becomes in integers"},
+                                           kFullArgument});
     table.push_back(
         {"normalize", "a range of values spread over another, in another type if wanted", normalizing, make_normalize});
     std::vector<FilterArgumentInfo> to_8_bits = range_arguments("0", "100");
-    to_8_bits.push_back({"nan", "0", "what NaN becomes"});
+    to_8_bits.insert(to_8_bits.end(), {{"nan", "0", "what NaN becomes"}, kFullArgument});
     table.push_back({"8bit", "uint8, from black to white over a range of values", to_8_bits, make_8bit});
+    std::vector<FilterArgumentInfo> levels = range_arguments("2", "98");
+    levels.push_back({"clip", "", "percent of the values cut off in all, half at each end, instead of percentiles"});
     table.push_back({"levels", "black and white at percentiles of each frame (automatic brightness and contrast)",
-                     range_arguments("2", "98"), [](const FilterArguments& arguments) {
-                         return normalize({.range = range_of(arguments, 2, 98)});
-                     }});
+                     levels, make_levels});
+    table.push_back({"lut",
+                     "values replaced by the entries of a table",
+                     {{"file", "", "256 (uint8) or 65536 (uint16) whole numbers, by blanks, commas or lines"}},
+                     make_lut});
     table.push_back({"threshold",
                      "white where the value is larger, else black",
                      {{"value", "", "in the units of the pixels"}},

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
@@ -17,11 +15,14 @@
 
 #include <fmt/format.h>
 
+#include "base/encoding.h"
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/parallel_reader.h"
-#include "codecs/encoding.h"
+#include "filters/filter_table.h"
+#include "store/convert_in_order.h"
 #include "store/copied_runs.h"
+#include "store/frame_equality.h"
 #include "store/layout.h"
 #include "store/stored_packets.h"
 
@@ -104,7 +105,8 @@ struct Job {
     fs::path media = {};
 
     // What became of it; by the mutex once `done`.
-    std::vector<size_t> written = {};  ///< places in `rows` of the frames that are in the media
+    std::vector<size_t> written = {};     ///< places in `rows` of the frames that are in the media
+    std::vector<FrameStamp> stamps = {};  ///< of these
     std::vector<StoredFrame> stored = {};
     std::optional<VideoStream> stream = {};
     std::vector<std::string> damage = {};  ///< the first of it
@@ -197,19 +199,6 @@ bool gives_raw(const StoreReader& store) {
     return !metadata.encoding.empty() && store.image_type() == metadata.stored_type;
 }
 
-bool same_time(double a, double b) {
-    return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
-}
-
-bool same_pixels(const cv::Mat& a, const cv::Mat& b) {
-    if (a.size() != b.size() || a.type() != b.type()) return false;
-    const size_t row_bytes = static_cast<size_t>(a.cols) * a.elemSize();
-    for (int row = 0; row < a.rows; ++row) {
-        if (std::memcmp(a.ptr(row), b.ptr(row), row_bytes) != 0) return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 bool keeps_encoding(const std::vector<const StoreReader*>& stores, const ChunkFormat& format,
@@ -227,8 +216,16 @@ struct StoreConverter::Impl {
     Impl(std::vector<CopySource> converted, ConvertOptions convert_options)
         : sources(checked(std::move(converted))),
           options(std::move(convert_options)),
-          type(common_type(sources)),
-          records(sources) {
+          source_type(common_type(sources)),
+          type(source_type),
+          records(sources),
+          filters(make_filters(options.filters)),
+          in_order(std::any_of(filters.begin(), filters.end(), [](const auto& filter) {
+              return !filter->each_by_itself() || filter->needs_first_pass();
+          })) {
+        if (in_order && sources.size() > 1)
+            throw Error(ErrorCode::invalid_argument,
+                        "filters for which frames depend on each other take those of one store");
         const StoreReader& first = *sources.front().store;
         const StoreMetadata& metadata = first.metadata();
         writer = options_of_copy(sources, options.metadata, remarks);
@@ -240,9 +237,9 @@ struct StoreConverter::Impl {
         if (!before || before->info().default_chunk_frames != format->info().default_chunk_frames)
             writer.chunk_frames.reset();
         if (options.chunk_frames) writer.chunk_frames = options.chunk_frames;
-        const bool raw = std::all_of(sources.begin(), sources.end(), [&](const CopySource& source) {
-            return gives_raw(*source.store) && source.store->metadata().encoding == metadata.encoding;
-        });
+        const bool raw = filters.empty() && std::all_of(sources.begin(), sources.end(), [&](const CopySource& source) {
+                             return gives_raw(*source.store) && source.store->metadata().encoding == metadata.encoding;
+                         });
         if (raw) {
             writer.encoding = metadata.encoding;
         } else if (!metadata.encoding.empty()) {
@@ -250,14 +247,60 @@ struct StoreConverter::Impl {
                 fmt::format("the raw images ({}) are decoded, which cannot be undone", metadata.encoding));
         }
         check_store_options(writer);
-        if (type.empty()) return;
+        if (in_order) remark_on_guesses();
+        if (type.empty() || in_order) return;
+        if (!filters.empty()) learn_type();
         if (raw && loses_raw()) {
             throw Error(ErrorCode::wrong_type, {first.folder().string(), {}, {}},
                         fmt::format("raw images ({}) need a lossless format, or to be read decoded; {} is none",
                                     metadata.encoding, format->info().name));
         }
-        if (const auto reason = format->refuses_with(options.codec, type))
-            throw Error(ErrorCode::wrong_type, {first.folder().string(), {}, {}}, *reason);
+        if (const auto reason = format->refuses_with(options.codec, type)) {
+            throw Error(
+                ErrorCode::wrong_type, {first.folder().string(), {}, {}},
+                (filters.empty() ? "" : fmt::format("behind the filters, frames are {}: ", type.text())) + *reason);
+        }
+    }
+
+    /// That of the first frame that can be read, as the filters make it.
+    void learn_type() {
+        SourceInfo info = sources.front().store->info();
+        info.frame_count = frame_count();
+        for (const auto& filter : filters) filter->begin(info);
+        SourceRows rows(sources);
+        while (const std::optional<SourceRow> row = rows.next()) {
+            StoreReader& store = *sources[row->source].store;
+            Frame frame;
+            try {
+                frame = store.at_index(row->row.index);
+            } catch (const Error& error) {
+                if (!is_damage(error)) throw;
+                continue;  // whether it may be left out is asked when it is its turn
+            }
+            type = ImageType::of(filtered(std::move(frame), store).image);
+            return;
+        }
+    }
+
+    /// A frame as the filters make it, which any thread may ask for with a reader of its own.
+    Frame filtered(Frame frame, StoreReader& store) const {
+        if (filters.empty()) return frame;
+        if (std::vector<Json> records_of_frame = store.extra_data_of(frame.index); !records_of_frame.empty())
+            frame.extra_data = std::make_shared<const std::vector<Json>>(std::move(records_of_frame));
+        for (const auto& filter : filters) {
+            Frame made;
+            filter->push(std::move(frame), [&](Frame given) { made = std::move(given); });
+            frame = std::move(made);
+        }
+        return frame;
+    }
+
+    void remark_on_guesses() {
+        const std::vector<int64_t> chunks = sources.front().store->chunks();
+        if (std::any_of(chunks.begin(), chunks.end(), [&](int64_t chunk) { return records.is_synthetic(0, chunk); })) {
+            remarks.push_back(sources.front().store->folder().string() +
+                              ": some numbers and times are guesses of a repair, which the new store does not say");
+        }
     }
 
     /// Whether the encoding that the new store is to have would not fit its images any more.
@@ -310,6 +353,7 @@ struct StoreConverter::Impl {
 
     ConvertResult convert_to(StoreWriter& output) {
         if (type.empty()) return {};
+        if (in_order) return convert_in_order(sources.front(), filters, output, options);
         const WorkFolder work(work_folder_of(output.folder()));
         folder = work.path();
         const auto threads = static_cast<size_t>(thread_count(options.threads));
@@ -360,7 +404,7 @@ struct StoreConverter::Impl {
         }
         stop_lanes();
         result.cancelled = !complete && !error;
-        if (output.frame_count() > 0) records.add_copied_events(output);
+        if (output.frame_count() > 0) records.add_copied_events(output, options.filters);
         if (options.progress) options.progress(result.frames + result.frames_damaged);
         if (error) std::rethrow_exception(error);
         return result;
@@ -473,9 +517,9 @@ struct StoreConverter::Impl {
         chunk.write = [&](const fs::path& media) {
             file_system().rename(job.media, media);
             WrittenFrames written;
-            for (const size_t place : job.written) {
-                written.numbers.push_back(job.rows[place].row.number);
-                written.times.push_back(job.rows[place].row.time);
+            for (const FrameStamp& stamp : job.stamps) {
+                written.numbers.push_back(stamp.number);
+                written.times.push_back(stamp.time);
             }
             written.packets = packets_of(job.stored, job.stream);
             if (!written.packets) written.files = job.stored;
@@ -567,11 +611,13 @@ struct StoreConverter::Impl {
                 }
                 std::optional<Frame> frame = read(frames, job, place);
                 if (job.cut) break;
+                if (frame && !filter(*frame, store, job, place)) break;
                 if (frame) {
                     if (!chunk) chunk = format->create(job.media, type, codec);
                     held.push_back(std::move(*frame));
                     if (!write(*chunk, held.back().image, job, place)) break;
                     job.written.push_back(place);
+                    job.stamps.push_back({held.back().number, held.back().time});
                     take_stored();
                 }
                 ++frames_done;
@@ -610,14 +656,30 @@ struct StoreConverter::Impl {
         }
     }
 
+    /// Puts the frame through the filters. False, and the job ends, where they do not take it.
+    bool filter(Frame& frame, StoreReader& store, Job& job, size_t place) const {
+        if (filters.empty()) return true;
+        try {
+            frame = filtered(std::move(frame), store);
+            const ImageType made = ImageType::of(frame.image);
+            if (made == type) return true;
+            throw Error(ErrorCode::wrong_type, fmt::format("behind the filters, the frame is {}, but others are {}",
+                                                           made.text(), type.text()));
+        } catch (const Error& error) {
+            job.error = std::make_exception_ptr(error.at(place_of(job.rows[place])));
+            job.cut = true;
+            return false;
+        }
+    }
+
     /// Nothing for a frame that is left out; ends the job where none may be.
     std::optional<Frame> read(ReadAhead& frames, Job& job, size_t place) {
         try {
             std::optional<Frame> frame = frames.next();
             if (!frame) throw Error(ErrorCode::not_found, "has become shorter while it was read");
-            if (const ImageType found = ImageType::of(frame->image); !(found == type)) {
-                throw Error(ErrorCode::corrupt,
-                            fmt::format("the frame is {}, those of the store are {}", found.text(), type.text()));
+            if (const ImageType found = ImageType::of(frame->image); !(found == source_type)) {
+                throw Error(ErrorCode::corrupt, fmt::format("the frame is {}, those of the store are {}", found.text(),
+                                                            source_type.text()));
             }
             return frame;
         } catch (const Error& error) {
@@ -637,11 +699,14 @@ struct StoreConverter::Impl {
 
     std::vector<CopySource> sources;
     ConvertOptions options;
-    ImageType type;
+    ImageType source_type;
+    ImageType type;  ///< behind the filters
     const ChunkFormat* format = nullptr;
     StoreWriterOptions writer;
     std::vector<std::string> remarks;
     CopiedRecords records;
+    Filters filters;
+    bool in_order;  ///< frames depend on each other
 
     // Of convert_to() alone.
     fs::path folder;
@@ -681,6 +746,10 @@ ConvertResult StoreConverter::convert_to(StoreWriter& writer) {
     return impl_->convert_to(writer);
 }
 
+void ConversionCheck::add_difference(int64_t index, const std::string& what) {
+    if (different++ == 0) first_difference = fmt::format("frame {}: {}", index, what);
+}
+
 ConversionCheck check_conversion(const std::vector<CopySource>& sources, const fs::path& converted,
                                  const ConversionCheckOptions& options) {
     StoreReaderOptions reading;
@@ -688,12 +757,14 @@ ConversionCheck check_conversion(const std::vector<CopySource>& sources, const f
     reading.decode =
         !std::all_of(sources.begin(), sources.end(), [](const CopySource& source) { return gives_raw(*source.store); });
     StoreReader store(converted, reading);
+    if (const Filters filters = make_filters(options.filters); !filters.empty()) {
+        if (sources.size() != 1)
+            throw Error(ErrorCode::invalid_argument, "what came through filters is checked beside one store");
+        return check_in_order(checked(sources).front(), filters, store, options);
+    }
     SelectedFrames copies(store, {{{0, store.frame_count()}}});
     ConversionCheck check;
     check.exact = store.lossless();
-    const auto differs = [&](int64_t index, const std::string& what) {
-        if (check.different++ == 0) check.first_difference = fmt::format("frame {}: {}", index, what);
-    };
     for (const CopySource& source : checked(sources)) {
         const std::vector<CopySource> alone{source};
         SourceRows rows(alone);
@@ -726,24 +797,24 @@ ConversionCheck check_conversion(const std::vector<CopySource>& sources, const f
             try {
                 const std::optional<Frame> copy = copies.next();
                 if (!copy) {
-                    differs(index, "is missing");
+                    check.add_difference(index, "is missing");
                 } else if (copy->number != original->number || !same_time(copy->time, original->time)) {
-                    differs(index, "has another number or time");
+                    check.add_difference(index, "has another number or time");
                 } else if (copies.extra_data() != records) {
-                    differs(index, "has other extra data");
+                    check.add_difference(index, "has other extra data");
                 } else if (check.exact ? !same_pixels(copy->image, original->image)
                                        : !(ImageType::of(copy->image) == ImageType::of(original->image))) {
-                    differs(index, "has other pixels");
+                    check.add_difference(index, "has other pixels");
                 }
             } catch (const Error& error) {
-                differs(index, error.what());
+                check.add_difference(index, error.what());
             }
             if (options.progress) options.progress(check.frames);
         }
     }
     if (store.frame_count() > check.frames) {
-        differs(check.frames,
-                fmt::format("the new store has {} frames more than its sources", store.frame_count() - check.frames));
+        check.add_difference(check.frames, fmt::format("the new store has {} frames more than its sources",
+                                                       store.frame_count() - check.frames));
     }
     return check;
 }

@@ -66,10 +66,12 @@ void CopiedRecords::note_copied(std::span<const CopiedRun> runs, int64_t first_i
     }
 }
 
-void CopiedRecords::add_copied_events(StoreWriter& writer) const {
+void CopiedRecords::add_copied_events(StoreWriter& writer, const std::string& filters) const {
     for (size_t source = 0; source < sources_.size(); ++source) {
-        if (const std::optional<Copied>& part = copied_[source])
-            writer.add_event(copied_event(store(source), part->first, part->last, part->frames, part->first_index));
+        const std::optional<Copied>& part = copied_[source];
+        if (!part) continue;
+        writer.add_event(
+            copied_event(store(source), part->first, part->last, part->frames, part->first_index, filters));
     }
 }
 

@@ -39,7 +39,8 @@ public:
     /// The frames are in the new store, in a chunk whose first frame has this index.
     void note_copied(std::span<const CopiedRun> runs, int64_t first_index);
     /// One event for every source that frames were taken from: which ones and where they begin.
-    void add_copied_events(StoreWriter& writer) const;
+    /// `filters`, if any, are what changed their pixels.
+    void add_copied_events(StoreWriter& writer, const std::string& filters = {}) const;
 
 private:
     /// What the frames of one source became.

@@ -72,11 +72,12 @@ std::vector<EventRow> events_of_run(const std::vector<EventRow>& events, const S
 }
 
 EventRow copied_event(const StoreReader& store, const FrameRow& first, const FrameRow& last, int64_t frames,
-                      int64_t first_index) {
-    const Json data = {{"uuid", store.metadata().uuid}, {"frames", frames},
+                      int64_t first_index, const std::string& filters) {
+    Json data = {{"uuid", store.metadata().uuid}, {"frames", frames},
                        {"first_index", first.index},    {"last_index", last.index},
                        {"first_number", first.number},  {"last_number", last.number}};
-    return {now_utc(), "copied", first_index, data.dump()};
+    if (!filters.empty()) data["filters"] = filters;
+    return {now_utc(), "copied", first_index, data.dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
 }  // namespace reelstore

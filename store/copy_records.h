@@ -29,8 +29,9 @@ StoreWriterOptions options_of_copy(const std::vector<CopySource>& sources, const
 std::vector<EventRow> events_of_run(const std::vector<EventRow>& events, const StoreReader& store, IndexRun run);
 /// Events that belong to a frame, by index of the frame.
 std::vector<EventRow> sorted_events(const StoreReader& store);
-/// The event that says where the frames of a copy come from; `first_index` is where they begin in the copy.
+/// The event that says where the frames of a copy come from; `first_index` is where they begin in the copy, `filters`,
+/// if any, what they went through.
 EventRow copied_event(const StoreReader& store, const FrameRow& first, const FrameRow& last, int64_t frames,
-                      int64_t first_index);
+                      int64_t first_index, const std::string& filters = {});
 
 }  // namespace reelstore

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/yaml.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "store/layout.h"
 
 namespace reelstore {

@@ -9,6 +9,8 @@ namespace reelstore {
 namespace {
 
 constexpr int64_t kBlockRows = 4096;
+/// Of frames that wait to be taken.
+constexpr size_t kAheadBytes = size_t{96} << 20;
 /// From this step on, one lookup a row costs less than passing over the rows between.
 constexpr int64_t kSparseStep = 64;
 
@@ -136,12 +138,32 @@ void visit_extra_data(const Recording& recording, const FrameSelection& selectio
 }
 
 SelectedFrames::SelectedFrames(Recording& recording, FrameSelection selection)
+    : SelectedFrames(recording, std::move(selection), recording.info(), recording) {}
+
+SelectedFrames::SelectedFrames(Recording& recording, FrameSelection selection, FrameSource& pictures)
+    : SelectedFrames(recording, std::move(selection), pictures.info(), *pictures.random_access()) {}
+
+SelectedFrames::SelectedFrames(Recording& recording, FrameSelection selection, const SourceInfo& info,
+                               RandomAccess& pictures)
     : recording_(recording),
-      info_(recording.info()),
-      selection_(clipped(std::move(selection), recording.frame_count())),
-      next_row_(selection_.runs.empty() ? 0 : selection_.runs.front().first),
-      frames_(recording, [this] { return next_index(); }, {.threads = recording.threads()}) {
+      pictures_(pictures),
+      info_(info),
+      selection_(clipped(std::move(selection), recording.frame_count())) {
     info_.frame_count = selection_.count();
+    SelectedFrames::rewind();
+}
+
+bool SelectedFrames::rewind() {
+    frames_.reset();
+    run_ = 0;
+    next_row_ = selection_.runs.empty() ? 0 : selection_.runs.front().first;
+    block_.clear();
+    place_ = 0;
+    last_read_ = -1;
+    frames_.emplace(
+        pictures_, [this] { return next_index(); },
+        ReadAheadOptions{.threads = recording_.threads(), .ahead_bytes = kAheadBytes});
+    return true;
 }
 
 SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
@@ -150,13 +172,13 @@ SelectedFrames::SelectedFrames(Recording& recording, int64_t first, int64_t last
 
 std::optional<Frame> SelectedFrames::next() {
     last_read_ = -1;
-    std::optional<Frame> frame = frames_.next();
+    std::optional<Frame> frame = frames_->next();
     if (frame) last_read_ = frame->index;
     return frame;
 }
 
 std::vector<Json> SelectedFrames::extra_data() {
-    return last_read_ < 0 ? std::vector<Json>() : recording_.extra_data_of(last_read_);
+    return last_read_ < 0 ? std::vector<Json>() : pictures_.extra_data_of(last_read_);
 }
 
 std::optional<int64_t> SelectedFrames::next_index() {

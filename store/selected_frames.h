@@ -43,6 +43,9 @@ void visit_extra_data(const Recording& recording, const FrameSelection& selectio
 class SelectedFrames : public FrameSource {
 public:
     SelectedFrames(Recording& recording, FrameSelection selection);
+    /// The same with the images of `pictures`, a source with random access that has a frame for each of the
+    /// recording's, index for index. It must outlive this object too.
+    SelectedFrames(Recording& recording, FrameSelection selection, FrameSource& pictures);
     /// Frames first, first+step, ... below last, of those the ones for which `wanted` is true (all when it is empty).
     SelectedFrames(Recording& recording, int64_t first, int64_t last, int64_t step,
                    std::function<bool(const FrameRow&)> wanted = {});
@@ -51,6 +54,7 @@ public:
 
     const SourceInfo& info() const override { return info_; }
     std::optional<Frame> next() override;
+    bool rewind() override;
     std::vector<Json> extra_data() override;
     const Json& user_metadata() const override { return recording_.user_metadata(); }
     const std::vector<std::string>& warnings() const override { return recording_.warnings(); }
@@ -59,7 +63,10 @@ private:
     std::optional<int64_t> next_index();
     void read_block();
 
+    SelectedFrames(Recording& recording, FrameSelection selection, const SourceInfo& info, RandomAccess& pictures);
+
     Recording& recording_;
+    RandomAccess& pictures_;
     SourceInfo info_;
     FrameSelection selection_;
     size_t run_ = 0;
@@ -67,7 +74,7 @@ private:
     std::vector<int64_t> block_;
     size_t place_ = 0;
     int64_t last_read_ = -1;  ///< the frame extra_data() speaks of
-    ReadAhead frames_;
+    std::optional<ReadAhead> frames_;
 };
 
 }  // namespace reelstore

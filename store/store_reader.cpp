@@ -20,7 +20,7 @@
 #include "base/file_system.h"
 #include "base/median.h"
 #include "base/parallel_reader.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/video/decoder_pool.h"
 #include "store/extra_data_file.h"
 #include "store/filed_extra_data.h"

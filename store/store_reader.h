@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/frame_source.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "store/frame_index.h"
 #include "store/metadata.h"
 #include "store/recording.h"

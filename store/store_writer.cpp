@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file_system.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "store/chunk_sidecar.h"
 #include "store/copy_video.h"
 #include "store/extra_data_file.h"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <set>
@@ -20,6 +19,7 @@
 #include "store/chunk_sidecar.h"
 #include "store/extra_data_file.h"
 #include "store/finish_chunk.h"
+#include "store/frame_equality.h"
 #include "store/frame_index.h"
 #include "store/index_check.h"
 #include "store/layout.h"
@@ -38,10 +38,6 @@ constexpr std::array<const char*, 3> kSeverityNames = {"note", "warning", "error
 constexpr uint64_t kLargestImage = uint64_t{4} << 30;
 constexpr const char* kRepair = "run `store repair`";
 constexpr const char* kRebuild = "run `store index`";
-
-bool same_time(double one, double other) {
-    return std::memcmp(&one, &other, sizeof(one)) == 0 || (one != one && other != other);
-}
 
 uint64_t media_bytes(const FrameIndex& index) {
     uint64_t bytes = 0;

@@ -9,7 +9,7 @@
 
 #include "base/frame_pool.h"
 #include "codecs/chunk_format.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "store/frame_index.h"
 #include "store/layout.h"
 #include "store/metadata.h"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <numeric>
 #include <random>
 
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "filters/image_quality.h"
+#include "store/frame_equality.h"
 #include "store/selected_frames.h"
 #include "store/stored_packets.h"
 
@@ -74,15 +74,6 @@ uint64_t size_on_disk(const fs::path& path) {
     } catch (const fs::filesystem_error& error) {
         throw Error(ErrorCode::io, {path.string(), {}, {}}, error.code().message());
     }
-}
-
-bool same_pixels(const cv::Mat& a, const cv::Mat& b) {
-    if (a.size() != b.size() || a.type() != b.type()) return false;
-    const size_t row_bytes = static_cast<size_t>(a.cols) * a.elemSize();
-    for (int row = 0; row < a.rows; ++row) {
-        if (std::memcmp(a.ptr(row), b.ptr(row), row_bytes) != 0) return false;
-    }
-    return true;
 }
 
 /// One chunk of the sample.

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
+#include "filters/filter_table.h"
+#include "store/filtered_recording.h"
 #include "store/open_source.h"
 #include "tools/codec_options.h"
 #include "tools/ranges.h"
@@ -50,6 +52,10 @@ void SourceOptionGroup::declare_pixels(CLI::App& app) {
     declare_images(app);
 }
 
+void SourceOptionGroup::declare_filter(CLI::App& app) {
+    app.add_option("--filter", filter, kFilterHelp);
+}
+
 SourceOptions SourceOptionGroup::options() const {
     SourceOptions source;
     source.gray = gray;
@@ -72,6 +78,37 @@ std::optional<Demosaic> demosaic_method(const std::string& text) {
 
 std::unique_ptr<Recording> SourceOptionGroup::open(const std::string& name) const {
     return open_recording(name, options());
+}
+
+std::string SourceOptionGroup::filter_list() const {
+    if (!gray) return filter;
+    return filter.empty() ? "gray" : "gray," + filter;
+}
+
+std::vector<std::unique_ptr<Filter>> SourceOptionGroup::filters() const {
+    return make_filters(filter_list());
+}
+
+std::unique_ptr<Recording> SourceOptionGroup::open_filtered(const std::string& name) const {
+    // A list that makes no sense is refused before anything is opened, which may take long.
+    std::vector<std::unique_ptr<Filter>> made = filters();
+    return through(open(name), std::move(made));
+}
+
+std::unique_ptr<Recording> SourceOptionGroup::filtered(std::unique_ptr<Recording> recording) const {
+    return through(std::move(recording), filters());
+}
+
+std::unique_ptr<Recording> SourceOptionGroup::through(std::unique_ptr<Recording> recording,
+                                                      std::vector<std::unique_ptr<Filter>> made) const {
+    const std::vector<FilterCall> calls = parse_filter_list(filter_list());
+    for (size_t i = 0; i < made.size(); ++i) {
+        if (made[i]->reach()) continue;
+        throw UsageError("the filter " + calls[i].name +
+                         " changes number or order of the frames, so that none can be looked up behind it; `store "
+                         "extract` and `store save` take it");
+    }
+    return filtered_recording(std::move(recording), std::move(made));
 }
 
 }  // namespace reelstore

@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/foreign/file_bytes.h"
 #include "codecs/foreign/frame_rate.h"
 #include "codecs/foreign/header_bytes.h"

@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/foreign/frame_rate.h"
 #include "codecs/foreign/header_bytes.h"
 #include "codecs/foreign/raw_sequence.h"

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/file_format.h"
 #include "codecs/foreign/frame_rate.h"
 #include "codecs/foreign/header_text.h"

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/image_codec.h"
 
 namespace reelstore {

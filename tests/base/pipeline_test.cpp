@@ -94,6 +94,59 @@ private:
     Frame last_;
 };
 
+/// Adds the image before to each image; frames then depend on one before them.
+class SumFilter : public Filter {
+public:
+    void push(Frame frame, const Receiver& receiver) override {
+        cv::Mat sum = frame.image.clone();
+        if (!last_.empty()) sum += last_;
+        last_ = frame.image;
+        receiver(with_image(std::move(frame), sum));
+    }
+    std::optional<FilterReach> reach() const override { return FilterReach{1, 0}; }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<SumFilter>(); }
+
+private:
+    cv::Mat last_;
+};
+
+/// Takes the sum of the first pixels of all frames, which it has to see first, for each frame's number.
+class NumberBySum : public Filter {
+public:
+    void begin(SourceInfo& info) override { expected = info.frame_count.value_or(-1); }
+    bool needs_first_pass() const override { return true; }
+    void first_pass(const Frame& frame) override { sum_ += frame.image.at<uint8_t>(0, 0); }
+    void end_first_pass() override { ++passes; }
+    void push(Frame frame, const Receiver& receiver) override {
+        frame.number = sum_;
+        receiver(std::move(frame));
+    }
+
+    int passes = 0;
+    int64_t expected = 0;
+
+private:
+    int64_t sum_ = 0;
+};
+
+/// Puts another object between a source and its random access, so that it only comes forward.
+class ForwardSource : public FrameSource {
+public:
+    ForwardSource(int64_t count, bool can_begin_anew) : count_(count), can_begin_anew_(can_begin_anew) { rewind(); }
+    const SourceInfo& info() const override { return source_->info(); }
+    std::optional<Frame> next() override { return source_->next(); }
+    bool rewind() override {
+        if (source_ && !can_begin_anew_) return false;
+        source_ = std::make_unique<CountingSource>(count_);
+        return true;
+    }
+
+private:
+    int64_t count_;
+    bool can_begin_anew_;
+    std::unique_ptr<CountingSource> source_;
+};
+
 std::vector<int64_t> indices(const CollectingSink& sink) {
     std::vector<int64_t> list;
     for (const Frame& frame : sink.frames) list.push_back(frame.index);
@@ -165,6 +218,137 @@ TEST_SUITE("threads") {
         run_pipeline(source, filters, sink);
         CHECK(indices(sink) == std::vector<int64_t>{0, 0, 1, 1, 2, 2, 2, 2});
         CHECK(sink.extra.size() == 1);
+    }
+
+    TEST_CASE("filters of single frames run on several threads, in order, between others") {
+        CountingSource source(3000);
+        CollectingSink sink;
+        Filters filters;
+        std::atomic<int> running = 0;
+        std::atomic<int> most = 0;
+        filters.push_back(image_filter([&](const cv::Mat& image) {
+            most = std::max(most.load(), ++running);
+            if (image.at<uint8_t>(0, 0) % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+            cv::Mat changed = image + 1;
+            --running;
+            return changed;
+        }));
+        filters.push_back(image_filter([](const cv::Mat& image) { return cv::Mat(image * 0.5); }));
+        filters.push_back(std::make_unique<SumFilter>());
+        filters.push_back(image_filter([](const cv::Mat& image) { return cv::Mat(image + 3); }));
+        PipelineOptions options;
+        options.filter_threads = 4;
+        options.queue_bytes = 20000;
+        run_pipeline(source, filters, sink, options);
+        CHECK(most > 1);
+        REQUIRE(sink.frames.size() == 3000);
+        const auto halved = [](int64_t index) {
+            return index < 0 ? cv::Mat(cv::Mat::zeros(4, 4, CV_8UC1)) : cv::Mat((tiny_image(index) + 1) * 0.5);
+        };
+        for (int64_t i = 0; i < 3000; ++i) {
+            const Frame& frame = sink.frames[static_cast<size_t>(i)];
+            CHECK(frame.index == i);
+            const cv::Mat expected = halved(i) + halved(i - 1) + 3;
+            CHECK(cv::norm(frame.image, expected, cv::NORM_INF) == 0);
+        }
+        CHECK(sink.extra.size() == 300);
+        for (const auto& [frame, at] : sink.extra) CHECK(frame == at);
+    }
+
+    TEST_CASE("an error of a filter is thrown when the frames before it are written") {
+        for (const int threads : {1, 4}) {
+            CountingSource source(200);
+            CollectingSink sink;
+            Filters filters;
+            filters.push_back(image_filter([](const cv::Mat& image) {
+                if (image.at<uint8_t>(0, 0) == 77) throw Error(ErrorCode::wrong_type, "nothing for me");
+                return image;
+            }));
+            filters.push_back(std::make_unique<SumFilter>());
+            PipelineOptions options;
+            options.filter_threads = threads;
+            CHECK_THROWS_WITH_AS(run_pipeline(source, filters, sink, options), "frame index 77: nothing for me", Error);
+            CHECK(sink.closed == 1);
+            REQUIRE(sink.frames.size() == 77);
+            CHECK(sink.frames.back().index == 76);
+        }
+    }
+
+    TEST_CASE("a sink that fails stops filters and source") {
+        CountingSource source(100000);
+        CollectingSink sink;
+        sink.fail_at = 20;
+        Filters filters;
+        filters.push_back(image_filter([](const cv::Mat& image) { return image; }));
+        filters.push_back(std::make_unique<SumFilter>());
+        filters.push_back(image_filter([](const cv::Mat& image) { return image; }));
+        PipelineOptions options;
+        options.filter_threads = 3;
+        options.queue_bytes = 4000;
+        CHECK_THROWS_WITH_AS(run_pipeline(source, filters, sink, options), "the disk is full", Error);
+        CHECK(source.reads < 200);
+    }
+
+    TEST_CASE("a filter that has to see all frames first sees those that are selected, through the filters before it") {
+        for (const int kind : {0, 1}) {
+            std::unique_ptr<FrameSource> source;
+            if (kind == 0) source = std::make_unique<CountingSource>(60, true);
+            if (kind == 1) source = std::make_unique<ForwardSource>(60, true);
+            CollectingSink sink;
+            Filters filters;
+            filters.push_back(std::make_unique<SumFilter>());
+            filters.push_back(std::make_unique<NumberBySum>());
+            auto& summing = static_cast<NumberBySum&>(*filters.back());
+            PipelineOptions options;
+            options.start = 10;
+            options.frames = 3;
+            options.keep_numbers = true;
+            bool looked = false;
+            options.progress = [&](const PipelineProgress& progress) {
+                looked = looked || (progress.first_pass && progress.frames_read == 3);
+                CHECK(progress.frames_expected == 3);
+            };
+            run_pipeline(*source, filters, sink, options);
+            CHECK(looked);
+            CHECK(summing.passes == 1);
+            CHECK(summing.expected == 3);
+            REQUIRE(indices(sink) == std::vector<int64_t>{10, 11, 12});
+            for (const Frame& frame : sink.frames) {
+                CHECK(frame.number == 10 + (10 + 11) + (11 + 12));
+                const int64_t index = frame.index;
+                CHECK(frame.image.at<uint8_t>(0, 0) == (index == 10 ? 10 : 2 * index - 1));
+            }
+        }
+        ForwardSource once(60, false);
+        CollectingSink sink;
+        Filters filters;
+        filters.push_back(std::make_unique<NumberBySum>());
+        CHECK_THROWS_WITH_AS(run_pipeline(once, filters, sink), doctest::Contains("come only once"), Error);
+        Filters behind;
+        behind.push_back(std::make_unique<RepeatFilter>(2));
+        behind.push_back(std::make_unique<NumberBySum>());
+        CountingSource source(60, true);
+        CHECK_THROWS_WITH_AS(run_pipeline(source, behind, sink), doctest::Contains("cannot begin anew"), Error);
+    }
+
+    TEST_CASE("a first pass that is stopped writes nothing and closes the sink") {
+        CountingSource source(100000, true);
+        CollectingSink sink;
+        Filters filters;
+        filters.push_back(std::make_unique<NumberBySum>());
+        std::stop_source stop;
+        PipelineOptions options;
+        options.progress = [&](const PipelineProgress& progress) {
+            if (progress.first_pass && progress.frames_read > 10) stop.request_stop();
+        };
+        // Slow enough for a report to come in between.
+        filters.insert(filters.begin(), image_filter([](const cv::Mat& image) {
+                           std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                           return image;
+                       }));
+        CHECK(run_pipeline(source, filters, sink, options, stop.get_token()).cancelled);
+        CHECK(sink.frames.empty());
+        CHECK(sink.closed == 1);
     }
 
     TEST_CASE("an error of any stage stops the others, closes the sink and is thrown") {

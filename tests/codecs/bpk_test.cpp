@@ -20,7 +20,7 @@ extern "C" {
 #include "codecs/bloscpack.h"
 #include "codecs/file_format.h"
 #include "codecs/image_chunk_format.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/sanitized.h"
 #include "tests/temporary_folder.h"
 #include "tests/thrown_error.h"

@@ -2,7 +2,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "base/numbered_frames.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/foreign/packed_bits.h"
 #include "tests/codecs/foreign_kit.h"
 

@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "codecs/file_format.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/sanitized.h"
 #include "tests/temporary_folder.h"
 

@@ -13,7 +13,7 @@ extern "C" {
 #include "base/file_system.h"
 #include "base/numbered_frames.h"
 #include "codecs/chunk_format.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "tests/test_data.h"
 
 namespace reelstore {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/numbered_frames.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/thrown_error.h"
 
 namespace reelstore {

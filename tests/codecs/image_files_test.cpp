@@ -10,7 +10,7 @@
 #include "codecs/file_format.h"
 #include "codecs/frame_file_pattern.h"
 #include "codecs/image_codec.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/temporary_folder.h"
 #include "tests/thrown_error.h"
 

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/numbered_frames.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/fault_file_system.h"
 #include "tests/temporary_folder.h"
 #include "tests/thrown_error.h"

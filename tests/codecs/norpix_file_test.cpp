@@ -6,7 +6,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "base/numbered_frames.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "tests/codecs/foreign_kit.h"
 
 using namespace reelstore;

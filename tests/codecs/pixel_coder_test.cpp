@@ -14,7 +14,7 @@
 #include "codecs/packed/pixel_choice.h"
 #include "codecs/packed/pixel_filter.h"
 #include "codecs/packed/residual_groups.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/sanitized.h"
 
 namespace reelstore {

@@ -1,8 +1,13 @@
+#include <cmath>
+#include <string>
+#include <vector>
+
 #include <doctest/doctest.h>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "base/error.h"
+#include "filters/color.h"
 #include "filters/filter_table.h"
 #include "tests/thrown_error.h"
 
@@ -80,6 +85,92 @@ TEST_CASE("color_filters: other types") {
     }
 }
 
+TEST_CASE("color_filters: what is known of the results") {
+    struct Case {
+        const char* filter;
+        ImageType before;
+        ImageType after;
+    };
+    const ImageType bgr{6, 8, 3, CV_16U};
+    const std::vector<Case> cases{{"gray", bgr, {6, 8, 1, CV_16U}},
+                                  {"gray=red=1", bgr, {6, 8, 1, CV_16U}},
+                                  {"color", {6, 8, 4, CV_8U}, {6, 8, 3, CV_8U}},
+                                  {"channel=red", bgr, {6, 8, 1, CV_16U}},
+                                  {"swap", bgr, bgr},
+                                  {"decode=cv_yuv_nv12", {6, 8, 1, CV_8U}, {4, 8, 3, CV_8U}},
+                                  {"colormap=jet", bgr, {6, 8, 3, CV_8U}}};
+    for (const Case& one : cases) {
+        CAPTURE(one.filter);
+        const auto made = make_filters(one.filter);
+        SourceInfo info;
+        info.image_type = one.before;
+        info.frame_count = 9;
+        info.frame_rate = 25;
+        made[0]->begin(info);
+        CHECK(info.image_type == one.after);
+        CHECK(info.frame_count == 9);
+        CHECK(info.frame_rate == 25);
+        CHECK(made[0]->each_by_itself());
+        REQUIRE(made[0]->fresh());
+        if (std::string_view(one.filter).starts_with("colormap")) continue;  // has seen no frame yet
+        const cv::Mat image = cv::Mat::zeros(one.before.height, one.before.width, one.before.cv_type());
+        CHECK(ImageType::of(run(one.filter, image).at(0).image) == one.after);
+        SourceInfo unknown;
+        made[0]->begin(unknown);
+        CHECK(unknown.image_type.empty());
+    }
+    SourceInfo raw;
+    raw.encoding = "cv_bayerbg";
+    make_filters("decode=cv_bayerbg")[0]->begin(raw);
+    CHECK(raw.encoding.empty());
+}
+
+TEST_CASE("color_filters: arguments that make no sense") {
+    struct Case {
+        std::string filter;
+        std::string word;
+    };
+    const std::vector<Case> cases = {{"gray=x", "number"},
+                                     {"gray=green=1e9", "green=1e9"},
+                                     {"channel", "needs"},
+                                     {"channel=-1", "0 to"},
+                                     {"channel=rde", "number"},
+                                     {"channel=1.5", "whole"},
+                                     {"mask", "needs file"},
+                                     {"mask=x.png:1:color=red", "not both"},
+                                     {"mask=x.png:invert=maybe", "yes, no"},
+                                     {"mask=x.png:value=x", "number"},
+                                     {"decode", "needs"},
+                                     {"decode=cv_bayerbq", "did you mean cv_bayerbg?"},
+                                     {"decode=BayerXX8", "BayerRG"},
+                                     {"decode=cv_rgb:vng", "Bayer"},
+                                     {"decode=BayerRG8:cubic", "bilinear"},
+                                     {"colormap=virdis", "did you mean viridis?"},
+                                     {"colormap=jet:5:4", "reverse"},
+                                     {"colormap=jet:low=x", "number"},
+                                     {"colormap=jet:range=frames", "did you mean frame?"},
+                                     {"colormap=jet:nan=blakc", "did you mean black?"},
+                                     {"colormap=jet:above=#12", "colour"},
+                                     {"colormap=jet:mask_color=red", "mask=FILE"}};
+    for (const Case& one : cases) {
+        CAPTURE(one.filter);
+        const Error error = expected_error([&] { make_filters(one.filter); });
+        CHECK(error.code() == ErrorCode::invalid_argument);
+        CHECK_MESSAGE(error.message().find(one.word) != std::string::npos, error.message());
+    }
+    CHECK(error_of([] { mask({}); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([] { channel(-1); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([] { gray({.red = NAN}); }) == ErrorCode::invalid_argument);
+}
+
+TEST_CASE("color_filters: camera's names of raw layouts") {
+    cv::Mat raw(12, 16, CV_8U);
+    cv::randu(raw, 0, 256);
+    CHECK(equal(run("decode=BayerRG8", raw)[0].image, converted(raw, cv::COLOR_BayerBG2BGR)));
+    CHECK(equal(run("decode=BayerGB10:edge-aware", raw)[0].image, converted(raw, cv::COLOR_BayerGR2BGR_EA)));
+    CHECK(error_of([&] { run("decode=BayerRG8", converted(raw, cv::COLOR_GRAY2BGR)); }) == ErrorCode::wrong_type);
+}
+
 TEST_CASE("filter_table: lists of names") {
     CHECK(make_filters("").empty());
     CHECK(make_filters("  ").empty());
@@ -97,7 +188,7 @@ TEST_CASE("filter_table: lists of names") {
             CHECK(message.find("did you mean " + std::string(bad[0] == 'c' ? "color" : "gray")) != std::string::npos);
         }
     }
-    for (const char* bad : {"gray,", ",gray", "gray,,color", "=1", "gray=1", "gray=a=1", "crop='1", "crop=1:2:3:4:x=9",
+    for (const char* bad : {"gray,", ",gray", "gray,,color", "=1", "color=1", "gray=a=1", "crop='1", "crop=1:2:3:4:x=9",
                             "crop=1:2:3:4:5:6:7:8:9:10", "flip=horizontl", "crop=1:2:nothing:4", "resize=wdth=3"}) {
         CAPTURE(bad);
         CHECK(error_of([&] { make_filters(bad); }) == ErrorCode::invalid_argument);

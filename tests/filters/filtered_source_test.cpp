@@ -1,5 +1,8 @@
 #include "filters/filtered_source.h"
 
+#include <atomic>
+#include <deque>
+
 #include <doctest/doctest.h>
 #include <opencv2/core.hpp>
 
@@ -7,7 +10,7 @@
 #include "base/numbered_frames.h"
 #include "base/parallel_reader.h"
 #include "filters/geometry.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 
 namespace reelstore {
 
@@ -64,6 +67,74 @@ private:
     bool second_ = false;
 };
 
+/// The number in the first pixel becomes the sum of the indices of the frames within the window.
+class IndexSum : public Filter {
+public:
+    IndexSum(int64_t before, int64_t after) : before_(before), after_(after) {}
+    void begin(SourceInfo& info) override { info.image_type = ImageType{1, 1, 1, CV_32S}; }
+    void push(Frame frame, const Receiver& receiver) override {
+        ++pushed;
+        window_.push_back(std::move(frame));
+        if (int64_t(window_.size()) - place_ > after_) give(receiver);
+    }
+    void finish(const Receiver& receiver) override {
+        while (place_ < int64_t(window_.size())) give(receiver);
+    }
+    std::optional<FilterReach> reach() const override { return FilterReach{before_, after_}; }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<IndexSum>(before_, after_); }
+
+    static inline std::atomic<int64_t> pushed = 0;
+
+private:
+    void give(const Receiver& receiver) {
+        int sum = 0;
+        for (const Frame& frame : window_) sum += int(frame.index);
+        Frame frame = window_[size_t(place_)];
+        receiver(with_image(std::move(frame), cv::Mat(1, 1, CV_32S, cv::Scalar(sum))));
+        if (place_ == before_) {
+            window_.pop_front();
+        } else {
+            ++place_;
+        }
+    }
+
+    int64_t before_;
+    int64_t after_;
+    std::deque<Frame> window_;
+    int64_t place_ = 0;  ///< in the window, of the frame that is given next
+};
+
+/// Adds the sum of all frames' numbers, which it sees first.
+class AddTotal : public Filter {
+public:
+    explicit AddTotal(std::shared_ptr<std::atomic<int>> passes) : passes_(std::move(passes)) {}
+    bool each_by_itself() const override { return true; }
+    bool needs_first_pass() const override { return true; }
+    void first_pass(const Frame& frame) override { total_ += frame.number; }
+    void end_first_pass() override { ++*passes_; }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<AddTotal>(*this); }
+    void push(Frame frame, const Receiver& receiver) override {
+        frame.number += total_;
+        receiver(std::move(frame));
+    }
+
+private:
+    std::shared_ptr<std::atomic<int>> passes_;
+    int64_t total_ = 0;
+};
+
+/// Only forward, as a camera or a pipe is.
+class Forward : public FrameSource {
+public:
+    explicit Forward(int count) : frames_(count) {}
+    const SourceInfo& info() const override { return frames_.info(); }
+    std::optional<Frame> next() override { return frames_.next(); }
+    std::vector<Json> extra_data() override { return frames_.extra_data(); }
+
+private:
+    NumberedFrames frames_;
+};
+
 std::unique_ptr<FrameSource> numbered(int count) {
     return std::make_unique<NumberedFrames>(count);
 }
@@ -106,17 +177,96 @@ TEST_CASE("filtered_source: a function is a filter") {
     CHECK(equal_pixels(frame.image, cv::Mat(255 - make_numbered_image(kType, 2))));
 }
 
-TEST_CASE("filtered_source: behind other filters frames come forward, with the extra data of those left out") {
+TEST_CASE("filtered_source: behind other filters frames come forward, extra data with its frame") {
     const auto source = numbered(5) | std::make_unique<Halving>();
     CHECK_FALSE(source->random_access());
     CHECK_FALSE(source->info().frame_count);
     CHECK(source->next()->number == 2);
-    CHECK(source->extra_data() == std::vector<Json>{{{"value", 0}}});
+    CHECK(source->extra_data().empty());
     CHECK(source->next()->number == 6);
     CHECK(source->extra_data() == std::vector<Json>{{{"value", 3}}});
     CHECK(source->next()->image.empty());
     CHECK_FALSE(source->next());
     CHECK_FALSE(source->next());
+}
+
+TEST_CASE("filtered_source: behind a window frames in any order are those that come in order") {
+    constexpr int kCount = 60;
+    const auto sum_at = [](int64_t index, int64_t before, int64_t after) {
+        int sum = 0;
+        for (int64_t i = before > index ? 0 : index - before; i <= std::min<int64_t>(kCount - 1, index + after); ++i)
+            sum += int(i);
+        return sum;
+    };
+    const std::vector<std::pair<int64_t, int64_t>> windows{{0, 0},    {3, 0}, {0, 2}, {5, 4}, {FilterReach::kAll, 0},
+                                                           {100, 100}};
+    for (const auto& [before, after] : windows) {
+        CAPTURE(before);
+        CAPTURE(after);
+        const auto source = numbered(kCount) | std::make_unique<IndexSum>(before, after);
+        CHECK(source->info().image_type == ImageType{1, 1, 1, CV_32S});
+        CHECK(source->info().frame_count == kCount);
+        RandomAccess* const access = source->random_access();
+        REQUIRE(access);
+        const auto check = [&, before = before, after = after](const Frame& frame, int64_t index) {
+            CHECK(frame.index == index);
+            CHECK(frame.number == index * 2);
+            CHECK(frame.image.at<int>(0, 0) == sum_at(index, before, after));
+        };
+        for (const int64_t index : {59, 0, 17, 18, 20, 19, 19, 58, 59, 5, 30}) check(access->at_index(index), index);
+        std::vector<int64_t> order;
+        for (int64_t i = 0; i < kCount; ++i) order.push_back(i * 37 % kCount);
+        const std::vector<Frame> batch = read_frames(*access, order, 3);
+        for (size_t i = 0; i < order.size(); ++i) check(batch[i], order[i]);
+        for (int64_t index = 0; index < kCount; ++index) {
+            check(*source->next(), index);
+            CHECK(source->extra_data().size() == (index % 3 == 0 ? 1 : 0));
+        }
+        CHECK_FALSE(source->next());
+        ReadAhead ahead(*access, [next = int64_t{0}]() mutable -> std::optional<int64_t> {
+            return next < kCount ? std::optional(next++) : std::nullopt;
+        });
+        for (int64_t index = 0; index < kCount; ++index) check(*ahead.next(), index);
+    }
+}
+
+TEST_CASE("filtered_source: going on behind a window takes one frame for each") {
+    const auto source = numbered(1000) | std::make_unique<IndexSum>(20, 10);
+    RandomAccess* const access = source->random_access();
+    IndexSum::pushed = 0;
+    access->at_index(500);
+    CHECK(IndexSum::pushed == 31);
+    for (int64_t index = 501; index < 600; ++index) access->at_index(index);
+    CHECK(IndexSum::pushed == 31 + 99);
+    access->at_index(605);
+    CHECK(IndexSum::pushed == 31 + 105);
+    access->at_index(605);
+    CHECK(IndexSum::pushed == 31 + 105);
+    access->at_index(100);
+    CHECK(IndexSum::pushed == 31 + 105 + 31);
+}
+
+TEST_CASE("filtered_source: windows stand behind windows") {
+    const auto source = numbered(40) | std::make_unique<IndexSum>(2, 1) | std::make_unique<IndexSum>(1, 3);
+    std::vector<int> forward;
+    while (const auto frame = source->next()) forward.push_back(frame->image.at<int>(0, 0));
+    REQUIRE(forward.size() == 40);
+    for (const int64_t index : {39, 3, 17, 0, 38})
+        CHECK(source->random_access()->at_index(index).image.at<int>(0, 0) == forward[size_t(index)]);
+}
+
+TEST_CASE("filtered_source: what has to see all frames first does so once, for all readers") {
+    const auto passes = std::make_shared<std::atomic<int>>(0);
+    auto source = numbered(30) | std::make_unique<AddTotal>(passes);
+    CHECK(*passes == 0);
+    const std::vector<int64_t> order{9, 1, 28, 9, 14, 3};
+    const std::vector<Frame> batch = read_frames(*source->random_access(), order, 2);
+    for (size_t i = 0; i < order.size(); ++i) CHECK(batch[i].number == order[i] * 2 + 29 * 30);
+    CHECK(source->next()->number == 29 * 30);
+    CHECK(*passes == 1);
+    auto once = std::unique_ptr<FrameSource>(std::make_unique<Forward>(5)) | std::make_unique<AddTotal>(passes);
+    CHECK_FALSE(once->random_access());
+    CHECK_THROWS_WITH_AS(once->next(), doctest::Contains("come only once"), Error);
 }
 
 TEST_CASE("filtered_source: a source without frames") {

@@ -9,7 +9,7 @@
 #include "base/numbered_frames.h"
 #include "filters/filter_table.h"
 #include "filters/geometry.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/thrown_error.h"
 
 namespace reelstore {
@@ -131,6 +131,30 @@ TEST_CASE("geometry_filters: crop, flip, quarter turns and pad move whole pixels
     CHECK(with_value.at<cv::Vec3b>(0, 0) == cv::Vec3b(77, 77, 77));
 }
 
+TEST_CASE("geometry_filters: pixels of any size are turned") {
+    // OpenCV transposes pixels of some sizes only.
+    for (const int depth : {CV_8U, CV_16U, CV_32F, CV_64F}) {
+        for (const int channels : {5, 7, 9, 16}) {
+            const cv::Mat image = random_image({13, 9, channels, depth});
+            CAPTURE(ImageType::of(image).text());
+            CHECK(equal_pixels(run("rotate=90", image), picked(image, 9, 13, [](int y, int x) {
+                                   return Place{x, 8 - y};
+                               })));
+            CHECK(equal_pixels(run("rotate=-90", image), picked(image, 9, 13, [](int y, int x) {
+                                   return Place{12 - x, y};
+                               })));
+            CHECK(equal_pixels(run("rotate=180", image), run("flip=both", image)));
+            CHECK(equal_pixels(run("pad=2:mode=symmetric", image), picked(image, 17, 13, [](int y, int x) {
+                                   const auto place = [](int at, int size) {
+                                       return at < 0 ? -1 - at : at >= size ? 2 * size - 1 - at : at;
+                                   };
+                                   return Place{place(y - 2, 13), place(x - 2, 9)};
+                               })));
+            CHECK(error_of([&] { run("pad=2", image); }) == ErrorCode::wrong_type);
+        }
+    }
+}
+
 TEST_CASE("geometry_filters: a crop shares memory, other results have their own") {
     Frame frame;
     frame.image = make_numbered_image({20, 32, 1, CV_8U}, 5);
@@ -189,6 +213,9 @@ TEST_CASE("geometry_filters: resize, turn and move") {
     CHECK(equal_pixels(quarter, run("rotate=90", image)));
     CHECK(run("move=500:value=9", image).at<uint8_t>(3, 3) == 9);
     CHECK(equal_pixels(run(affine({.matrix = {1, 0, 4, 0, 1, -2}}), image), run("move=4:-2", image)));
+    CHECK(equal_pixels(run("affine=dx=4:dy=-2", image), run("move=4:-2", image)));
+    // Mirrored along the diagonal.
+    CHECK(equal_pixels(run("affine=0:1:0:1:0:0:nearest", image), image.t()));
 
     cv::Mat with_nan = random_image({20, 20, 1, CV_32F});
     with_nan.at<float>(10, 10) = std::nanf("");
@@ -202,11 +229,14 @@ TEST_CASE("geometry_filters: what makes no sense is refused") {
     for (const char* list : {"crop=0:0:31:5", "crop=29:0:2:1", "crop=each=10", "resize=scale=5000", "pad=65535"}) {
         CAPTURE(list);
         const auto made = make_filters(list);
-        CHECK(expected_error([&] { made[0]->push({image, 4, 4, 0, {}}, [](Frame) {}); }).place().frame_index == 4);
+        Frame frame;
+        frame.image = image;
+        frame.index = 4;
+        CHECK(expected_error([&] { made[0]->push(frame, [](Frame) {}); }).place().frame_index == 4);
     }
-    for (const char* list :
-         {"crop", "crop=1:2", "crop=0:0:5:5:each=1", "resize", "resize=0:0", "resize=5:scale=2", "resize=scale=0",
-          "resize=70000:70000", "rotate", "rotate=nan", "flip=sideways", "pad=-1", "move=scale=0"}) {
+    for (const char* list : {"crop", "crop=1:2", "crop=0:0:5:5:each=1", "resize", "resize=0:0", "resize=5:scale=2",
+                             "resize=scale=0", "resize=70000:70000", "rotate", "rotate=nan", "flip=sideways", "pad=-1",
+                             "move=scale=0", "affine=1:2:0:2:4"}) {
         CAPTURE(list);
         CHECK(error_of([&] { make_filters(list); }) == ErrorCode::invalid_argument);
     }

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "store/frame_index.h"
+#include "tests/process_use.h"
 #include "tests/sanitized.h"
 #include "tests/temporary_folder.h"
 
@@ -91,16 +92,6 @@ const std::filesystem::path& large_index() {
     static const TemporaryFolder folder;
     static const std::filesystem::path path = make_index(folder / "large.sqlite", kChunks);
     return path;
-}
-
-/// What this process has read from files so far.
-int64_t bytes_read() {
-    std::ifstream file("/proc/self/io");
-    std::string name;
-    int64_t count = 0;
-    file >> name >> count;
-    REQUIRE(name == "rchar:");
-    return count;
 }
 
 /// Memory in use, without mapped files.

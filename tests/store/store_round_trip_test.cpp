@@ -5,7 +5,7 @@
 
 #include <opencv2/core.hpp>
 
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "store/verify.h"
 #include "tests/sanitized.h"
 #include "tests/store/store_fixture.h"

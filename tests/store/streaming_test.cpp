@@ -1,7 +1,5 @@
 #include <doctest/doctest.h>
-#include <malloc.h>
 
-#include <fstream>
 #include <memory>
 #include <string>
 
@@ -16,6 +14,7 @@
 #include "store/store_contents.h"
 #include "store/store_reader.h"
 #include "store/verify.h"
+#include "tests/process_use.h"
 #include "tests/sanitized.h"
 #include "tests/temporary_folder.h"
 
@@ -94,46 +93,6 @@ const fs::path& wrapping_store() {
         return folder / "s";
     }();
     return path;
-}
-
-/// A line of /proc/self/status, in bytes.
-int64_t status_bytes(const std::string& name) {
-    std::ifstream file("/proc/self/status");
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1)) * 1024;
-    }
-    FAIL("no ", name);
-    return 0;
-}
-
-/// What the process has read from files.
-int64_t bytes_read() {
-    std::ifstream file("/proc/self/io");
-    std::string name;
-    int64_t count = 0;
-    file >> name >> count;
-    return count;
-}
-
-/// How far memory has grown at most since it was made.
-class MemoryGrowth {
-public:
-    MemoryGrowth() {
-        ::malloc_trim(0);
-        std::ofstream("/proc/self/clear_refs") << "5";  // the peak is now what is in use
-        before_ = status_bytes("VmRSS");
-    }
-    int64_t most() const { return status_bytes("VmHWM") - before_; }
-
-private:
-    int64_t before_;
-};
-
-/// Sanitizers keep what is freed.
-void check_growth(const MemoryGrowth& growth, int64_t megabytes) {
-    if (kSanitized) return;
-    const int64_t most = growth.most() / kMegabyte;
-    CHECK(most <= megabytes);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/json.h"
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 #include "codecs/option_values.h"
 #include "store/open_source.h"
 #include "store/store_reader.h"

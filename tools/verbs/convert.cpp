@@ -8,16 +8,17 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "base/error.h"
-#include "codecs/encoding.h"
 #include "store/convert.h"
 #include "store/layout.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
 #include "tools/new_store.h"
-#include "tools/source_options.h"
+#include "tools/pipeline_bar.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
+#include "tools/source_options.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -39,6 +40,7 @@ public:
                "  store convert mystore exact --format png --verify           (read back and compared bit for bit)\n"
                "  store convert mystore part --format npy --index 1000:2000\n"
                "  store convert bayer color --format png --decode\n"
+               "  store convert mystore arena --format avc1/mp4 --filter crop=100:80:640:480,clahe\n"
                "Where nothing is to be encoded anew, `store copy` is much faster and changes no byte.\n";
     }
     void declare(CLI::App& app) override {
@@ -52,6 +54,7 @@ public:
                        "frames in a chunk (default: as in STORE, or the format's own where that differs)")
             ->check(CLI::PositiveNumber);
         selection_.declare(app);
+        filter_.declare_filter(app);
         app.add_flag("--decode", decode_,
                      "store raw camera images (Bayer...) decoded; left out, lossless formats keep them raw");
         app.add_option("--demosaic", demosaic_,
@@ -59,8 +62,8 @@ public:
         app.add_option("--meta", user_, "KEY=VALUE of your own, beside the metadata of STORE or in their place")
             ->allow_extra_args(false);
         app.add_flag("--verify", verify_,
-                     "read the new store back: pixels bit by bit where the format is lossless, else that every frame "
-                     "is there");
+                     "read the new store back: pixels bit by bit where the format is lossless (behind filters, which "
+                     "STORE then goes through once more), else that every frame is there");
         app.add_flag("--force", force_, "replace a store of this name");
         app.add_flag("--json", json_, "one JSON object on stdout");
     }
@@ -72,14 +75,19 @@ public:
         ConvertOptions options;
         options.format = format_;
         options.codec = parse_codec_options(codec_);
+        options.filters = filter_.filter;
+        filter_.filters();  // a list that makes no sense is refused before anything is opened
         open_source(options.codec);
         if (chunk_frames_ > 0) options.chunk_frames = chunk_frames_;
         options.metadata = parse_user_metadata(parse_user_pairs(user_));
         options.skip_damaged = true;
         const InterruptGuard interrupt;
         options.stop = interrupt.token();
-        std::optional<ProgressBar> bar(std::in_place, "converting");
-        options.progress = [&](int64_t frames) { bar->update(frames, all_); };
+        std::optional<PipelineBar> bar(std::in_place, "converting");
+        options.progress = [&](int64_t frames) { bar->update({.frames_written = frames, .frames_expected = all_}); };
+        options.first_pass_progress = [&](int64_t frames) {
+            bar->update({.first_pass = true, .frames_read = frames, .frames_expected = all_});
+        };
         StoreConverter converter(sources_, options);
         print_notes(converter.notes());
         all_ = converter.frame_count();
@@ -104,15 +112,14 @@ private:
         options.map = false;
         options.check_bytes = true;
         options.cache_bytes = kCacheBytes;
-        if (const std::optional<Demosaic> method = demosaic_method(demosaic_))
-            options.demosaic = *method;
+        if (const std::optional<Demosaic> method = demosaic_method(demosaic_)) options.demosaic = *method;
         store_.emplace(source_, options);
         const Encoding* encoding = find_encoding(store_->metadata().encoding);
         if (!demosaic_.empty() && !(encoding && is_bayer(*encoding)))
             throw UsageError("--demosaic: the images are no Bayer mosaics, so there is no method to choose");
         const ChunkFormat* format = find_chunk_format(format_);
         if (format) format->check_options(codec);
-        if (!decode_ && format && keeps_encoding({&*store_}, *format, codec)) {
+        if (!decode_ && filter_.filter.empty() && format && keeps_encoding({&*store_}, *format, codec)) {
             if (!demosaic_.empty()) throw UsageError("--demosaic needs --decode: this format keeps raw images raw");
             options.decode = false;
             store_.emplace(source_, options);
@@ -124,7 +131,7 @@ private:
         sources_ = {{&*store_, selection_.frames_of(*store_)}};
     }
 
-    int convert(StoreConverter& converter, StoreWriter& writer, double begin, std::optional<ProgressBar>& bar) {
+    int convert(StoreConverter& converter, StoreWriter& writer, double begin, std::optional<PipelineBar>& bar) {
         result_ = converter.convert_to(writer);
         bar.reset();
         for (size_t i = 0; i < std::min(kMostPrinted, result_.damage.size()); ++i)
@@ -141,7 +148,8 @@ private:
             return kExitInterrupted;
         }
         if (result_.frames + result_.frames_damaged == 0 && store_->frame_count() > 0)
-            throw Error(ErrorCode::not_found, "no frame was selected");
+            throw Error(ErrorCode::not_found,
+                        all_ && *all_ > 0 ? "no frame came through the filters" : "no frame was selected");
         if (result_.frames == 0 && result_.frames_damaged > 0) {
             throw Error(ErrorCode::corrupt, {source_, {}, {}},
                         "none of its frames could be read; the first: " + result_.damage.front());
@@ -155,6 +163,7 @@ private:
     int check_output(const InterruptGuard& interrupt) {
         ProgressBar bar("verifying");
         ConversionCheckOptions options;
+        options.filters = filter_.filter;
         options.stop = interrupt.token();
         options.progress = [&](int64_t frames) { bar.update(frames, all_); };
         check_ = check_conversion(sources_, output_, options);
@@ -190,6 +199,7 @@ private:
     std::vector<std::string> user_;
     int64_t chunk_frames_ = 0;
     SelectionOptions selection_;
+    SourceOptionGroup filter_;
     bool decode_ = false;
     std::string demosaic_;
     bool verify_ = false;

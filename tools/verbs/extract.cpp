@@ -14,8 +14,10 @@
 #include "store/open_source.h"
 #include "tools/audio_options.h"
 #include "tools/codec_options.h"
+#include "tools/composition.h"
 #include "tools/console.h"
 #include "tools/frame_lists.h"
+#include "tools/pipeline_bar.h"
 #include "tools/replaced_output.h"
 #include "tools/selection.h"
 #include "tools/source_options.h"
@@ -60,14 +62,23 @@ public:
                "  store extract video.mp4 clip.mp4 --time 12.5..20 --audio source\n"
                "  store extract mystore clip.mkv --times true --timecodes clip.timecodes.txt\n"
                "  store extract mystore - --to mp4 --set crf=18 | curl --data-binary @- https://example.org/upload\n"
-               "  store extract mystore - --to y4m | ffmpeg -i - -c:v libx264 clip.mp4\n";
+               "  store extract mystore - --to y4m | ffmpeg -i - -c:v libx264 clip.mp4\n"
+               "  store extract voltage.npy clip.mp4 --colormap inferno\n"
+               "  store extract a b c d out.mp4 --mosaic columns=2 --colormap viridis,magma,gray,inferno\n"
+               "  store extract cage1 cage2 both.mp4 --mosaic horizontal:padding=4 --titles 'cage 1,cage 2' --sync "
+               "time\n"
+               "  store extract camera.mp4 voltage.npy out.mp4 --gray --overlay low=0.2:high=0.8 --colormap "
+               "gray,purples\n"
+               "  store extract scene.mp4 face.mp4 out.mp4 --overlay alpha=1:x=20:y=20:scale=0.25 --sync time --offset "
+               "0,1.5\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("RECORDING", recording_, kRecordingHelp)->required();
+        app.add_option("RECORDING...", recordings_,
+                       std::string(kRecordingHelp) + "; several with --mosaic or --overlay")
+            ->required();
         app.add_option("OUT", output_,
                        "folder/, pattern such as 'out/frame_{:06d}.png', file (.mp4 .mkv .avi .mov .npy ...), or - for "
-                       "standard output")
-            ->required();
+                       "standard output");
         selection_.declare(app);
         app.add_option("--to", kind_, "kind of output (mp4, mkv, webm, y4m, rawvideo, npy ...) whatever its name");
         app.add_option("--fps", frame_rate_, "frame rate of a video, also as 24000/1001 (default: the recording's)");
@@ -78,40 +89,40 @@ public:
         audio_.declare(app);
         app.add_option("--set", codec_, "codec option NAME=VALUE (crf=18, preset=slow; see `store formats`)")
             ->allow_extra_args(false);
-        app.add_option("--filter", filters_,
-                       "filters, comma separated, such as gray,crop=10:20:300:200 (see `store formats`)");
+        source_.declare_filter(app);
+        composition_.declare(app);
         source_.declare_pixels(app);
         app.add_option("--list", list_, "where the list of frames goes (default: OUT.frames.csv, none for -)");
         app.add_option("--timecodes", timecodes_, "file for the frames' times, as Matroska time codes (version 2)");
         app.add_flag("--force", force_, "replace the output");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording = source_.open(recording_);
-        const SourceNotes notes(*recording);
-        const FrameSelection selection = selection_.frames_of(*recording);
-        SelectedFrames frames(*recording, selection);
-        const std::vector<std::unique_ptr<Filter>> filters =
-            make_filters(source_.gray ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
-        SinkOptions options = sink_options(frames, filters);
+        take_output();
+        composition_.check(recordings_.size());
+        const Filters filters = all_filters();
+        Inputs inputs = open_inputs();
+        Recording& leading = *inputs.recordings.front();
+        const FrameSelection selection = selection_.frames_of(leading);
+        const std::unique_ptr<FrameSource> frames = frames_of(inputs, selection);
+        SinkOptions options = sink_options(info_behind(frames->info(), filters));
         audio_.add_to(options, options.kind.empty() ? lower_case_extension(output_) : options.kind,
                       {.constant = times_ == "constant" || (times_.empty() && !frame_rate_.empty()),
                        .rate_given = !frame_rate_.empty()},
-                      *recording, selection);
-        if (!to_stream() && lies_in(output_, recording->path()))
-            throw UsageError("the output lies in the recording itself");
+                      leading, selection);
+        if (!to_stream()) refuse_inputs(inputs, output_);
         const std::vector<std::filesystem::path> files = files_written(options);
         std::deque<ReplacedOutput> replaced;
         for (const std::filesystem::path& file : files) {
-            if (lies_in(file, recording->path())) throw UsageError("the output lies in the recording itself");
+            refuse_inputs(inputs, file);
             replaced.emplace_back(file, force_);
         }
         PipelineResult result;
         int code = kExitDone;
         try {
-            result = extract(frames, filters, options);
+            result = extract(*frames, filters, options);
             code = report(result);
             const bool sound_lost = audio_.report();
-            if (code == kExitDone && (recording->incomplete() || sound_lost)) code = kExitDataLost;
+            if (code == kExitDone && (inputs.incomplete() || sound_lost)) code = kExitDataLost;
         } catch (...) {
             // Half an output under the final name would be taken for a whole one.
             for (const std::filesystem::path& file : files) remove_file(file);
@@ -125,13 +136,71 @@ public:
     }
 
 private:
+    /// What was opened. The recordings belong to the composition where there is one.
+    struct Inputs {
+        std::unique_ptr<Recording> single;
+        std::unique_ptr<FrameSource> composition;
+        std::vector<Recording*> recordings;
+        std::deque<SourceNotes> notes;
+
+        bool incomplete() const {
+            return std::any_of(recordings.begin(), recordings.end(),
+                               [](const Recording* recording) { return recording->incomplete(); });
+        }
+    };
+
+    /// The last of the names is OUT; those before it may be any number.
+    void take_output() {
+        if (output_.empty()) {
+            output_ = recordings_.back();
+            recordings_.pop_back();
+        }
+        if (recordings_.empty()) throw UsageError("give a recording and OUT, where its frames go");
+    }
+
+    /// What frames go through on their way into the output; those of a composition went through others before.
+    Filters all_filters() const {
+        Filters made;
+        if (!composition_.composes()) made = composition_.filters_of(0, source_);
+        for (std::unique_ptr<Filter>& filter : make_filters(source_.filter)) made.push_back(std::move(filter));
+        return made;
+    }
+
+    Inputs open_inputs() const {
+        Inputs inputs;
+        std::vector<std::unique_ptr<Recording>> opened;
+        for (const std::string& name : recordings_) {
+            opened.push_back(source_.open(name));
+            inputs.recordings.push_back(opened.back().get());
+        }
+        if (composition_.composes()) {
+            inputs.composition = composition_.compose(std::move(opened), source_);
+        } else {
+            inputs.single = std::move(opened.front());
+        }
+        for (const Recording* recording : inputs.recordings) inputs.notes.emplace_back(*recording);
+        return inputs;
+    }
+
+    std::unique_ptr<FrameSource> frames_of(const Inputs& inputs, const FrameSelection& selection) const {
+        Recording& leading = *inputs.recordings.front();
+        if (!inputs.composition) return std::make_unique<SelectedFrames>(leading, selection);
+        return composition_.selected(*inputs.composition, leading, selection);
+    }
+
+    static void refuse_inputs(const Inputs& inputs, const std::filesystem::path& output) {
+        for (const Recording* recording : inputs.recordings) {
+            if (lies_in(output, recording->path())) throw UsageError("the output lies in the recording itself");
+        }
+    }
+
     bool to_stream() const { return output_ == "-"; }
     std::string output_name() const { return to_stream() ? "standard output" : output_; }
 
-    SinkOptions sink_options(const FrameSource& frames, const std::vector<std::unique_ptr<Filter>>& filters) const {
+    SinkOptions sink_options(const SourceInfo& info) const {
         SinkOptions options;
         options.codec = parse_codec_options(codec_);
-        options.frame_rate = frames.info().frame_rate;
+        options.frame_rate = info.frame_rate;
         if (!frame_rate_.empty()) {
             options.frame_rate = frame_rate_from_text(frame_rate_);
             if (!options.frame_rate)
@@ -140,9 +209,7 @@ private:
             options.codec.erase("frame_rate");
         }
         options.true_times = times_ == "true";
-        const bool one_for_one =
-            std::all_of(filters.begin(), filters.end(), [](const auto& filter) { return filter->each_by_itself(); });
-        if (one_for_one) options.expected_frames = frames.info().frame_count;
+        options.expected_frames = info.frame_count;
         if (to_stream() && kind_.empty())
             throw UsageError(
                 "standard output has no name that says what to write; give --to mp4 (or mkv, webm, y4m, "
@@ -195,20 +262,17 @@ private:
         if (!old.empty()) fmt::print(stderr, "the file that was to be replaced is now {}\n", old.string());
     }
 
-    PipelineResult extract(FrameSource& frames, const std::vector<std::unique_ptr<Filter>>& filters,
-                           const SinkOptions& options) {
+    PipelineResult extract(FrameSource& frames, const Filters& filters, const SinkOptions& options) {
         const std::unique_ptr<FrameSink> sink = create_file_sink(to_stream() ? "standard output" : output_, options);
         ListingSink listing(*sink);
         if (const auto list = frames_list()) listing.list_frames(*list);
         if (!timecodes_.empty()) listing.list_timecodes(timecodes_, options.frame_rate);
         const InterruptGuard interrupt;
-        ProgressBar bar("extracting");
+        PipelineBar bar("extracting");
         PipelineOptions pipeline;
         pipeline.keep_numbers = true;
         pipeline.skip_damaged = true;
-        pipeline.progress = [&](const PipelineProgress& progress) {
-            bar.update(progress.frames_written, progress.frames_expected);
-        };
+        pipeline.progress = [&](const PipelineProgress& progress) { bar.update(progress); };
         const PipelineResult result = run_pipeline(frames, filters, listing, pipeline, interrupt.token());
         print_notes(sink->notes());
         return result;
@@ -230,10 +294,9 @@ private:
         return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
     }
 
-    std::string recording_;
+    std::vector<std::string> recordings_;
     std::string output_;
     SelectionOptions selection_;
-    std::string filters_;
     std::vector<std::string> codec_;
     std::string kind_;
     std::string frame_rate_;
@@ -242,6 +305,7 @@ private:
     std::string list_;
     std::string timecodes_;
     SourceOptionGroup source_;
+    CompositionOptions composition_;
     bool force_ = false;
 };
 

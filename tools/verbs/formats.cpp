@@ -1,10 +1,11 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "base/encoding.h"
 #include "codecs/camera.h"
-#include "codecs/encoding.h"
 #include "codecs/file_format.h"
 #include "filters/filter_table.h"
+#include "tools/filter_help.h"
 #include "tools/frame_json.h"
 #include "tools/verb.h"
 
@@ -69,7 +70,8 @@ Json everything() {
         for (const FilterArgumentInfo& argument : filter.arguments)
             arguments.push_back(
                 {{"name", argument.name}, {"default", argument.default_value}, {"help", argument.help}});
-        all["filters"].push_back({{"name", filter.name}, {"help", filter.help}, {"arguments", arguments}});
+        all["filters"].push_back(
+            {{"name", filter.name}, {"family", filter.family}, {"help", filter.help}, {"arguments", arguments}});
     }
     all["encodings"] = Json::array();
     for (const Encoding& encoding : encodings())
@@ -119,16 +121,8 @@ void print_tables(const Json& all, bool options) {
         for (const Json& camera : driver["found"])
             fmt::print("      {}  {}\n", camera["id"].get<std::string>(), camera["name"].get<std::string>());
     }
-    fmt::print("\nFilters (--filter NAME,NAME=VALUE:ARGUMENT=VALUE; arguments in this order need no name)\n");
-    for (const Json& filter : all["filters"]) {
-        fmt::print("  {:<12} {}\n", filter["name"].get<std::string>(), filter["help"].get<std::string>());
-        if (!options) continue;
-        for (const Json& argument : filter["arguments"]) {
-            const std::string value = argument["default"].get<std::string>();
-            fmt::print("      {}{}  {}\n", argument["name"].get<std::string>(), value.empty() ? "" : "=" + value,
-                       argument["help"].get<std::string>());
-        }
-    }
+    fmt::print("\nFilters (--filter NAME,NAME=VALUE:ARGUMENT=VALUE; `store help filters` says more)\n");
+    print_filters(options);
     fmt::print("\nEncodings (store save --encoding NAME)\n ");
     for (const Json& encoding : all["encodings"]) fmt::print(" {}", encoding["name"].get<std::string>());
     fmt::print("\n");
@@ -141,14 +135,19 @@ public:
         return "what this build reads and writes: formats, cameras, filters, encodings";
     }
     std::string examples() const override {
-        return "  store formats\n  store formats --options\n  store formats --json\n";
+        return "  store formats\n  store formats --options\n  store formats --filters\n  store formats --json\n";
     }
     void declare(CLI::App& app) override {
         app.add_flag("--options", options_,
                      "also the options of every format, for --open and --set, and the arguments of filters");
+        app.add_flag("--filters", filters_, "only the filters: how they are written, examples, all arguments");
         app.add_flag("--json", json_, "one JSON object on stdout");
     }
     int run() override {
+        if (filters_ && !json_) {
+            print_filter_page();
+            return kExitDone;
+        }
         const Json all = everything();
         if (json_) {
             fmt::print("{}\n", all.dump(2));
@@ -160,6 +159,7 @@ public:
 
 private:
     bool options_ = false;
+    bool filters_ = false;
     bool json_ = false;
 };
 

@@ -9,7 +9,6 @@
 #include "base/npy.h"
 #include "codecs/image_chunk_format.h"
 #include "codecs/pixel_hash.h"
-#include "filters/filter_table.h"
 #include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/frame_json.h"
@@ -49,7 +48,8 @@ public:
                "  store get mystore --number 6056 --match nearest --json\n"
                "  store get mystore --time 2026-11-20T09:21:30 -o - --as npy > frame.npy\n"
                "  store get video.mp4 --index 42 -o frame.png\n"
-               "  store get video.mp4 --time 83.4 --gray -o frame.png\n";
+               "  store get video.mp4 --time 83.4 --gray -o frame.png\n"
+               "  store get mystore --index 42 --filter 8bit,colormap=viridis -o frame.png\n";
     }
     void declare(CLI::App& app) override {
         app.add_option("RECORDING", recording_, kRecordingHelp)->required();
@@ -65,18 +65,19 @@ public:
                        "file to write (.png .npy .bpk .jpg .tif .bmp .ppm .pgm .raw), - for stdout");
         app.add_option("--as", as_, "kind of file for stdout: png, npy, jpg, tif, raw (default png)");
         source_.declare_pixels(app);
+        source_.declare_filter(app);
         app.add_flag("--force", force_, "overwrite the file");
         app.add_flag("--json", json_, "print index, number, time, shape, dtype and the pixels' sha256");
     }
     int run() override {
-        const std::unique_ptr<Recording> recording = source_.open(recording_);
+        const std::unique_ptr<Recording> recording = source_.open_filtered(recording_);
         const SourceNotes notes(*recording);
         const std::optional<FrameRow> row = find(*recording);
         if (!row) {
             fmt::print(stderr, "store get: {}: {}\n", recording_, what_there_is(*recording));
             return kExitFailed;
         }
-        const Frame frame = shown(recording->at_index(row->index));
+        const Frame frame = recording->at_index(row->index);
         if (!output_.empty() && output_ != "-" && lies_in(output_, recording->path()))
             throw UsageError("the output lies in the recording itself");
         if (!output_.empty()) write(frame);
@@ -88,13 +89,6 @@ public:
     }
 
 private:
-    Frame shown(Frame frame) const {
-        if (!source_.gray || frame.image.channels() == 1) return frame;
-        const std::vector<std::unique_ptr<Filter>> filters = make_filters("gray");
-        filters.front()->push(frame, [&](Frame result) { frame = std::move(result); });
-        return frame;
-    }
-
     std::optional<FrameRow> find(const Recording& recording) const {
         if (!index_.empty()) {
             const int64_t index = parse_integer(index_, "frame index");

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "tools/filter_help.h"
 #include "tools/verb.h"
 
 namespace reelstore {
@@ -9,11 +10,20 @@ namespace {
 class HelpVerb : public Verb {
 public:
     std::string name() const override { return "help"; }
-    std::string summary() const override { return "say what a verb does, with examples"; }
-    std::string examples() const override { return "  store help\n  store help save\n"; }
-    void declare(CLI::App& app) override { app.add_option("VERB", verb_, "the verb to explain"); }
+    std::string summary() const override { return "say what a verb or a filter does, with examples"; }
+    std::string examples() const override {
+        return "  store help\n  store help save\n  store help filters\n  store help clahe\n";
+    }
+    void declare(CLI::App& app) override {
+        app.add_option("VERB", verb_, "the verb or filter to explain, or `filters`");
+    }
     int run() override {
-        if (!print_help(verb_)) throw UsageError("there is no verb \"" + verb_ + "\"; `store help` lists them");
+        if (verb_ == "filters") {
+            print_filter_page();
+        } else if (!print_help(verb_) && !print_filter(verb_)) {
+            throw UsageError("there is no verb \"" + verb_ +
+                             "\"; `store help` lists them, and `store help filters` the filters");
+        }
         return kExitDone;
     }
 

@@ -11,7 +11,6 @@
 #include "base/pipeline.h"
 #include "base/yaml.h"
 #include "codecs/video/packet_scan.h"
-#include "filters/filter_table.h"
 #include "store/copy_video.h"
 #include "store/layout.h"
 #include "store/open_source.h"
@@ -19,6 +18,7 @@
 #include "store/store_writer.h"
 #include "tools/codec_options.h"
 #include "tools/console.h"
+#include "tools/pipeline_bar.h"
 #include "tools/ranges.h"
 #include "tools/replaced_output.h"
 #include "tools/source_options.h"
@@ -63,6 +63,14 @@ public:
         if (kind_ == Kind::rate && !absolute_) start_ = time + 1 / rate_;
     }
 
+    /// What is known of the source's frames once they have these times; every `step`-th of them is saved.
+    SourceInfo told(SourceInfo info, int64_t step) const {
+        info.has_times = true;
+        info.times_are_absolute |= kind_ == Kind::now || absolute_ || start_ != 0;
+        if (kind_ == Kind::rate) info.frame_rate = rate_ * static_cast<double>(step);
+        return info;
+    }
+
     double operator()(const Frame& frame) {
         switch (kind_) {
             case Kind::now:
@@ -84,6 +92,24 @@ private:
     int64_t count_ = 0;
 };
 
+/// A source of which something else is to be known.
+class ToldSource : public FrameSource {
+public:
+    ToldSource(FrameSource& source, SourceInfo info) : source_(source), info_(std::move(info)) {}
+
+    const SourceInfo& info() const override { return info_; }
+    std::optional<Frame> next() override { return source_.next(); }
+    bool rewind() override { return source_.rewind(); }
+    RandomAccess* random_access() override { return source_.random_access(); }
+    std::vector<Json> extra_data() override { return source_.extra_data(); }
+    const Json& user_metadata() const override { return source_.user_metadata(); }
+    const std::vector<std::string>& warnings() const override { return source_.warnings(); }
+
+private:
+    FrameSource& source_;
+    SourceInfo info_;
+};
+
 class SaveVerb : public Verb {
 public:
     std::string name() const override { return "save"; }
@@ -99,6 +125,7 @@ public:
                "  store save --source 0 mystore --append --overflow drop           (go on, also after a crash; never "
                "wait for the disk)\n"
                "  store save video.mp4 mystore --set crf=15 --set gop=30 --meta genotype=wt --meta rig=3\n"
+               "  store save video.mp4 mystore --filter crop=100:80:640:480,skip=5\n"
                "  store save video.mp4 mystore --copy                        (as it is encoded, in a moment)\n";
     }
     void declare(CLI::App& app) override {
@@ -119,10 +146,11 @@ public:
         app.add_option("--step", pipeline_.step, "record every n-th frame (default 1)")->check(CLI::PositiveNumber);
         app.add_option("--time", time_,
                        "times of the saved frames: source (default; from 0 at 25 a second if it has none), now, or "
-                       "fps:N (N saved frames a second from now)");
+                       "fps:N (N saved frames a second from now; behind a filter that changes their number, more or "
+                       "fewer)");
         app.add_flag("--realtime", pipeline_.realtime, "pace a file by its own times, as a camera would");
         opening_.declare_pixels(app);
-        app.add_option("--filter", filters_, "filters, comma separated (`store formats` lists them)");
+        opening_.declare_filter(app);
         app.add_option(
                "--meta", user_,
                "KEY=VALUE of your own, kept in metadata.yaml; VALUE is YAML, so write 'id=\"007\"' for text of digits")
@@ -164,8 +192,7 @@ public:
             throw UsageError("--realtime needs a source with times of its own");
         fill_options(*source);
         if (table_) options_.format = format_for_packets(source_name, *table_, options_.format);
-        std::vector<std::unique_ptr<Filter>> filters =
-            make_filters(opening_.gray ? (filters_.empty() ? "gray" : "gray," + filters_) : filters_);
+        const std::vector<std::unique_ptr<Filter>> filters = opening_.filters();
         check_store_options(options_);
         if (force_ && !source_name.empty() && lies_in(source_name, store))
             throw UsageError("the source lies in the store that would be replaced");
@@ -199,13 +226,13 @@ private:
     int record(FrameSource& source, const std::vector<std::unique_ptr<Filter>>& filters, StoreWriter& writer,
                TimeRule& time) {
         const InterruptGuard interrupt;
-        ProgressBar bar("saving");
+        PipelineBar bar("saving");
         pipeline_.keep_numbers = source.info().has_numbers;
         pipeline_.time = [&](const Frame& frame) { return time(frame); };
-        pipeline_.progress = [&](const PipelineProgress& progress) {
-            bar.update(progress.frames_written, progress.frames_expected);
-        };
-        const PipelineResult result = run_pipeline(source, filters, writer, pipeline_, interrupt.token());
+        pipeline_.progress = [&](const PipelineProgress& progress) { bar.update(progress); };
+        // Filters go by the times that the frames are saved with.
+        ToldSource timed(source, time.told(source.info(), pipeline_.step));
+        const PipelineResult result = run_pipeline(timed, filters, writer, pipeline_, interrupt.token());
         fmt::print(stderr, "{} frames saved to {}\n", result.frames_written - writer.stats().frames_dropped,
                    paths_.back());
         const WriterStats stats = writer.stats();
@@ -308,7 +335,6 @@ private:
     std::string chunk_bytes_;
     int64_t frames_ = -1;
     std::string time_ = "source";
-    std::string filters_;
     std::vector<std::string> user_;
     std::vector<std::string> codec_;
     SourceOptionGroup opening_;

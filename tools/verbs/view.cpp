@@ -7,12 +7,13 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "filters/image_values.h"
 #include "store/open_source.h"
 #include "tools/console.h"
 #include "tools/follow.h"
 #include "tools/player.h"
-#include "tools/source_options.h"
 #include "tools/screen.h"
+#include "tools/source_options.h"
 #include "tools/time_text.h"
 #include "tools/verb.h"
 
@@ -47,15 +48,14 @@ void require_display() {
                 "there is no display to open a window on; use `store extract` to look at frames as files");
 }
 
-/// 8-bit pixels for the screen: 16-bit and float images are stretched from their darkest to their brightest pixel.
+/// 8-bit pixels for the screen: 16-bit and float images are stretched from their darkest to their brightest pixel,
+/// which neither NaN nor infinity is.
 cv::Mat displayable(const cv::Mat& image) {
     cv::Mat shown = image;
     if (image.depth() != CV_8U) {
-        double low = 0;
-        double high = 0;
-        cv::minMaxLoc(image.reshape(1), &low, &high);
-        const double scale = high > low ? 255 / (high - low) : 1;
-        image.convertTo(shown, CV_8U, scale, -low * scale);
+        const ValueRange range = finite_range(image.reshape(1)).value_or(ValueRange{});
+        const double scale = range.high > range.low ? 255 / (range.high - range.low) : 1;
+        image.convertTo(shown, CV_8U, scale, -range.low * scale);
     }
     if (shown.channels() == 1) {
         cv::cvtColor(shown, shown, cv::COLOR_GRAY2BGR);
@@ -75,7 +75,8 @@ public:
     std::string examples() const override {
         return std::string(
                    "  store view mystore\n  store view mystore --fps 5\n  store view video.avi\n"
-                   "  store view mystore --follow      (while it is recorded)\n\n") +
+                   "  store view mystore --follow      (while it is recorded)\n"
+                   "  store view mystore --filter 8bit,clahe,colormap=inferno\n\n") +
                view_keys_help() + "\n";
     }
     void declare(CLI::App& app) override {
@@ -85,6 +86,7 @@ public:
             ->check(CLI::NonNegativeNumber);
         app.add_flag("--follow", follow_, "begin at the newest frame of a store that is being recorded and keep to it");
         source_.declare_images(app);
+        source_.declare_filter(app);
         app.add_flag("--hide-statusbar", hide_status_, "no line with frame number and time under the image");
     }
     int run() override {
@@ -95,8 +97,9 @@ public:
             followed_ = store.get();
             recording = std::move(store);
             if (!recording || !wait_for_first_frame(interrupt)) return kExitInterrupted;
+            recording = source_.filtered(std::move(recording));
         } else {
-            recording = source_.open(recording_);
+            recording = source_.open_filtered(recording_);
         }
         const SourceNotes notes(*recording);
         if (const auto rate = recording->info().frame_rate)
@@ -175,6 +178,8 @@ private:
             frame = recording.at_index(index);
             canvas = displayable(frame.image);
         } catch (const Error& error) {
+            // Filters that take no such images take none of them.
+            if (!source_.filter.empty() && error.code() == ErrorCode::wrong_type) throw;
             readable = false;
             print_note(error.what());
             const ImageType& type = recording.info().image_type;

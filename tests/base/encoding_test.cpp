@@ -1,4 +1,4 @@
-#include "codecs/encoding.h"
+#include "base/encoding.h"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "base/error.h"
-#include "tests/codecs/image_equality.h"
+#include "tests/image_equality.h"
 #include "tests/thrown_error.h"
 
 namespace reelstore {
