@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <opencv2/core.hpp>
+
 #include "base/error.h"
 
 namespace reelstore {
@@ -18,6 +20,37 @@ public:
 
 private:
     std::shared_ptr<const std::function<Frame(Frame)>> change_;
+};
+
+class PureImageFilter : public Filter {
+public:
+    using Change = std::function<cv::Mat(const cv::Mat&)>;
+
+    explicit PureImageFilter(std::shared_ptr<const Change> change) : change_(std::move(change)) {}
+
+    void begin(SourceInfo& info) override {
+        const ImageType before = std::exchange(info.image_type, type_of_result(info.image_type));
+        // Pixels of other channels are in no camera's raw layout any more.
+        if (info.image_type.empty() || info.image_type.channels != before.channels) info.encoding.clear();
+    }
+    void push(Frame frame, const Receiver& receiver) override {
+        receiver(with_changed_image(std::move(frame), *change_));
+    }
+    bool each_by_itself() const override { return true; }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<PureImageFilter>(change_); }
+
+private:
+    /// Empty where such images cannot be changed: the first frame will tell why.
+    ImageType type_of_result(const ImageType& type) const {
+        if (type.empty()) return {};
+        try {
+            return ImageType::of((*change_)(cv::Mat::zeros(type.height, type.width, type.cv_type())));
+        } catch (const std::exception&) {
+            return {};
+        }
+    }
+
+    std::shared_ptr<const Change> change_;
 };
 
 /// Whether the pixels of `part` lie in memory that `whole` shows.
@@ -62,6 +95,10 @@ std::unique_ptr<Filter> frame_filter(std::function<Frame(Frame)> change) {
 std::unique_ptr<Filter> image_filter(std::function<cv::Mat(const cv::Mat&)> change) {
     return frame_filter(
         [change = std::move(change)](Frame frame) { return with_changed_image(std::move(frame), change); });
+}
+
+std::unique_ptr<Filter> pure_image_filter(std::function<cv::Mat(const cv::Mat&)> change) {
+    return std::make_unique<PureImageFilter>(std::make_shared<const PureImageFilter::Change>(std::move(change)));
 }
 
 Frame with_image(Frame frame, cv::Mat changed) {

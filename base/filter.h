@@ -76,6 +76,10 @@ std::unique_ptr<Filter> frame_filter(std::function<Frame(Frame)> change);
 /// looks elsewhere may be returned. Errors are given the frame's index.
 std::unique_ptr<Filter> image_filter(std::function<cv::Mat(const cv::Mat&)> change);
 
+/// image_filter() of a function that does nothing but change pixels: it is also called with a black image, from which
+/// begin() learns what the type of the results will be.
+std::unique_ptr<Filter> pure_image_filter(std::function<cv::Mat(const cv::Mat&)> change);
+
 /// `frame` with another image, `changed`, which may look into the memory of its own. Number, time and extra data stay.
 Frame with_image(Frame frame, cv::Mat changed);
 /// `change` of the frame's image; errors are given the frame's index. What image_filter() does.

@@ -288,9 +288,12 @@ private:
                 pacer.wait(frame->time, [this] {
                     return stop_.stop_requested() || queues_.front().closed() || queues_.back().closed();
                 });
-            std::vector<Json> records =
-                random_access ? random_access->extra_data_of(frame->index) : source_.extra_data();
-            if (!records.empty()) frame->extra_data = std::make_shared<const std::vector<Json>>(std::move(records));
+            // Frames that come out of filters bring theirs, by which those that repeat are known for the same.
+            if (!frame->extra_data) {
+                std::vector<Json> records =
+                    random_access ? random_access->extra_data_of(frame->index) : source_.extra_data();
+                if (!records.empty()) frame->extra_data = std::make_shared<const std::vector<Json>>(std::move(records));
+            }
             if (options_.time) frame->time = options_.time(*frame);
             if (!options_.keep_numbers) frame->number = options_.first_number + passed;
             ++passed;
@@ -393,6 +396,15 @@ bool make_first_pass(FrameSource& source, const std::vector<Filter*>& before, st
     return !cancelled;
 }
 
+void close_after_error(FrameSink& sink) {
+    try {
+        sink.close();
+    } catch (const std::exception&) {
+        // What ended the work comes first.
+        return;
+    }
+}
+
 }  // namespace
 
 PipelineResult run_pipeline(FrameSource& source, const Filters& filters, FrameSink& sink,
@@ -409,7 +421,14 @@ PipelineResult run_pipeline(FrameSource& source, const Filters& filters, FrameSi
         if (filter->needs_first_pass()) {
             // Asked before any frame is read, so that a camera is not watched in vain.
             if (!source.random_access() && !source.rewind()) throw cannot_be_read_twice(source.info());
-            if (!make_first_pass(source, row, expected, *filter, options, stop)) {
+            bool complete = false;
+            try {
+                complete = make_first_pass(source, row, expected, *filter, options, stop);
+            } catch (...) {
+                close_after_error(sink);
+                throw;
+            }
+            if (!complete) {
                 sink.close();
                 PipelineResult result;
                 result.cancelled = true;

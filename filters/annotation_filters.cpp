@@ -504,7 +504,7 @@ std::unique_ptr<Filter> draw_scale_bar(const ScaleBar& bar) {
     if (!(bar.pixels_per_unit > 0) || (bar.length && !(*bar.length > 0)))
         throw Error(ErrorCode::invalid_argument, "the length of a scale bar and its pixels per unit lie above 0");
     const auto painters = std::make_shared<FittedPainter>(bar.placement.style, bar.placement.fitted);
-    return image_filter([bar, painters](const cv::Mat& image) { return with_scale_bar(image, bar, *painters); });
+    return pure_image_filter([bar, painters](const cv::Mat& image) { return with_scale_bar(image, bar, *painters); });
 }
 
 std::unique_ptr<Filter> plot_values(const ValuePlot& given) {
@@ -548,20 +548,22 @@ void add_filters_annotation(FilterTable& table) {
                              {"thickness", "", "of the bar, in pixels (default: a quarter of size)"}},
                             placement_arguments("bottom-right")),
                      make_scale_bar});
-    table.push_back({"plot",
-                     "values of the last frames as a strip under the image",
-                     {{"keys", "", "of extra data, or mean (of the image); several: 'a,b'"},
-                      {"frames", "250", "how many frames it shows"},
-                      {"seconds", "", "likewise, instead of frames"},
-                      {"height", "", "in pixels (default: a quarter of the image's, at least 40)"},
-                      {"low", "", "value at the lower end (default: the smallest of those shown)"},
-                      {"high", "", "value at the upper end (default: the largest)"},
-                      {"color", "", "of the lines; several: 'orange,cyan'"},
-                      {"background", "16", ""},
-                      {"labels", "yes", "names, latest values and the ends of the axis"},
-                      {"size", "", "of the labels, in pixels (default: a seventh of height, 9 to 40)"},
-                      {"font", "sans", "as of text"}},
-                     make_plot});
+    table.push_back(
+        {"plot",
+         "values of the last frames as a strip under the image",
+         {{"keys", "",
+           "of extra data, or mean (of the image); several on one axis: 'a,b' (each on its own: plot=a,plot=b)"},
+          {"frames", "250", "how many frames it shows"},
+          {"seconds", "", "likewise, instead of frames"},
+          {"height", "", "in pixels (default: a quarter of the image's, at least 40)"},
+          {"low", "", "value at the lower end (default: the smallest of those shown)"},
+          {"high", "", "value at the upper end (default: the largest)"},
+          {"color", "", "of the lines; several: 'orange,cyan'"},
+          {"background", "16", ""},
+          {"labels", "yes", "names, latest values and the ends of the axis"},
+          {"size", "", "of the labels, in pixels (default: a seventh of height, 9 to 40)"},
+          {"font", "sans", "as of text"}},
+         make_plot});
 }
 
 }  // namespace reelstore

@@ -22,37 +22,6 @@ namespace reelstore {
 
 namespace {
 
-/// A filter that changes each image by itself and knows what comes of a type.
-class TypedFilter : public Filter {
-public:
-    using Change = std::function<cv::Mat(const cv::Mat&)>;
-    using ChangeInfo = std::function<void(SourceInfo&)>;
-
-    TypedFilter(Change change, ChangeInfo change_info)
-        : change_(std::make_shared<const Change>(std::move(change))), change_info_(std::move(change_info)) {}
-
-    void begin(SourceInfo& info) override { change_info_(info); }
-    void push(Frame frame, const Receiver& receiver) override {
-        receiver(with_changed_image(std::move(frame), *change_));
-    }
-    bool each_by_itself() const override { return true; }
-    std::unique_ptr<Filter> fresh() const override { return std::make_unique<TypedFilter>(*this); }
-
-private:
-    std::shared_ptr<const Change> change_;
-    ChangeInfo change_info_;
-};
-
-std::unique_ptr<Filter> with_channels(TypedFilter::Change change, int channels) {
-    return std::make_unique<TypedFilter>(std::move(change), [channels](SourceInfo& info) {
-        if (!info.image_type.empty()) info.image_type.channels = channels;
-    });
-}
-
-std::unique_ptr<Filter> with_same_type(TypedFilter::Change change) {
-    return std::make_unique<TypedFilter>(std::move(change), [](SourceInfo&) {});
-}
-
 Error wrong_channels(const cv::Mat& image, const char* wanted, const char* taken) {
     return Error(ErrorCode::wrong_type,
                  fmt::format("{} cannot be made {}: only {} can", ImageType::of(image).text(), wanted, taken));
@@ -231,42 +200,37 @@ std::unique_ptr<Filter> make_colormap(const FilterArguments& arguments) {
 }  // namespace
 
 std::unique_ptr<Filter> gray() {
-    return with_channels(in_gray, 1);
+    return pure_image_filter(in_gray);
 }
 
 std::unique_ptr<Filter> gray(const GrayWeights& weights) {
     if (!std::isfinite(weights.red) || !std::isfinite(weights.green) || !std::isfinite(weights.blue))
         throw Error(ErrorCode::invalid_argument, "the weights of gray must be numbers");
-    return with_channels([weights](const cv::Mat& image) { return weighted(image, weights); }, 1);
+    return pure_image_filter([weights](const cv::Mat& image) { return weighted(image, weights); });
 }
 
 std::unique_ptr<Filter> color() {
-    return with_channels(color_image, 3);
+    return pure_image_filter(color_image);
 }
 
 std::unique_ptr<Filter> channel(int number) {
     if (number < 0) throw Error(ErrorCode::invalid_argument, "channels count from 0");
-    return with_channels([number](const cv::Mat& image) { return one_channel(image, number); }, 1);
+    return pure_image_filter([number](const cv::Mat& image) { return one_channel(image, number); });
 }
 
 std::unique_ptr<Filter> swap_red_blue() {
-    return with_same_type(swapped);
+    return pure_image_filter(swapped);
 }
 
 std::unique_ptr<Filter> mask(const cv::Mat& mask, const MaskOptions& options) {
     if (mask.empty()) throw Error(ErrorCode::invalid_argument, "a mask has pixels");
     cv::Mat shown = mask_of(mask);
     if (options.invert) shown = shown == 0;
-    return with_same_type([shown, options](const cv::Mat& image) { return masked(image, shown, options); });
+    return pure_image_filter([shown, options](const cv::Mat& image) { return masked(image, shown, options); });
 }
 
 std::unique_ptr<Filter> decode_raw(const Encoding& encoding, Demosaic method) {
-    return std::make_unique<TypedFilter>(
-        [encoding, method](const cv::Mat& image) { return decode(encoding, image, method); },
-        [encoding](SourceInfo& info) {
-            info.image_type = decoded_type(encoding, info.image_type).value_or(ImageType());
-            info.encoding.clear();
-        });
+    return pure_image_filter([encoding, method](const cv::Mat& image) { return decode(encoding, image, method); });
 }
 
 void add_filters_color(FilterTable& table) {

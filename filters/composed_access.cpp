@@ -62,7 +62,9 @@ std::optional<std::pair<int64_t, int64_t>> Composition::shown_range(
 
 FrameKey KeyedAccess::key(int64_t position) {
     if (matching_.by(SyncBy::index)) return FrameKey(position);
-    return matching_.key(source_, position, access_.stamp(position));
+    std::pair<int64_t, FrameKey>& known = known_keys_[static_cast<size_t>(position) % known_keys_.size()];
+    if (known.first != position) known = {position, matching_.key(source_, position, access_.stamp(position))};
+    return known.second;
 }
 
 template <typename IsSmall>
@@ -136,7 +138,9 @@ void KeyedAccess::check_order_far_apart() {
 }
 
 ComposedAccess::ComposedAccess(std::shared_ptr<const Composition> composition, std::span<RandomAccess* const> accesses)
-    : composition_(std::move(composition)), accesses_(accesses.begin(), accesses.end()) {
+    : composition_(std::move(composition)),
+      accesses_(accesses.begin(), accesses.end()),
+      known_entries_(accesses.size(), {-1, 0}) {
     for (size_t source = 0; source < accesses.size(); ++source)
         sources_.emplace_back(*accesses[source], composition_->matching, source);
 }
@@ -228,13 +232,18 @@ int64_t ComposedAccess::entry_of(int64_t index) {
         if (position < 0) continue;
         // One that has ended would hold all that follows together.
         if (position + 1 == accesses_[source]->frame_count() && keyed.key(position) < wanted) continue;
-        const FrameKey begin = keyed.key(accesses_[source]->entry_of(position));
-        const auto comes_before = [&](int64_t place) {
-            return matching.wanted(source, sources_.front().key(place)) < begin;
-        };
-        int64_t low = leading;
-        for (int64_t step = 1; low >= 0 && !comes_before(low); step *= 2) low -= step;
-        entry = std::min(entry, bisect(std::max<int64_t>(low, -1), leading, comes_before) + 1);
+        const int64_t own_entry = accesses_[source]->entry_of(position);
+        std::pair<int64_t, int64_t>& known = known_entries_[source];
+        if (known.first != own_entry) {
+            const FrameKey begin = keyed.key(own_entry);
+            const auto comes_before = [&](int64_t place) {
+                return matching.wanted(source, sources_.front().key(place)) < begin;
+            };
+            int64_t low = leading;
+            for (int64_t step = 1; low >= 0 && !comes_before(low); step *= 2) low -= step;
+            known = {own_entry, bisect(std::max<int64_t>(low, -1), leading, comes_before) + 1};
+        }
+        entry = std::min(entry, known.second);
     }
     return std::max<int64_t>(entry - (leading - index), 0);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,7 +31,9 @@ class KeyedAccess {
 public:
     /// All must outlive this object.
     KeyedAccess(RandomAccess& access, const FrameMatching& matching, size_t source)
-        : access_(access), matching_(matching), source_(source) {}
+        : access_(access), matching_(matching), source_(source) {
+        known_keys_.fill({-1, 0});
+    }
 
     RandomAccess& access() { return access_; }
     FrameKey key(int64_t position);
@@ -51,6 +54,8 @@ private:
     RandomAccess& access_;
     const FrameMatching& matching_;
     size_t source_;
+    /// By position modulo its size: neighbours are asked for again and again, and stamps may lie in a database.
+    std::array<std::pair<int64_t, FrameKey>, 64> known_keys_;
     int64_t last_found_ = 0;  ///< where the next search begins
     int64_t kept_position_ = -1;
     Frame kept_;
@@ -86,6 +91,8 @@ private:
     std::shared_ptr<const Composition> composition_;
     std::vector<KeyedAccess> sources_;
     std::vector<RandomAccess*> accesses_;
+    /// For each source: the entry that entry_of() met last, and the first one's frame where it begins.
+    std::vector<std::pair<int64_t, int64_t>> known_entries_;
 };
 
 }  // namespace reelstore

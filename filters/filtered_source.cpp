@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -23,13 +24,20 @@ public:
         : filter_(std::move(filter)), learned_(!filter_->needs_first_pass()) {}
 
     Filter& filter() { return *filter_; }
-    /// `look_at_all` gives every frame to the filter; it is called by the first to come here, others wait.
+    /// `look_at_all` gives every frame to the filter; it is called by the first to come here, others wait. What it
+    /// throws is thrown to all: a second pass would count frames twice.
     template <typename LookAtAll>
     void learn(LookAtAll look_at_all) {
         const std::lock_guard lock(mutex_);
+        if (error_) std::rethrow_exception(error_);
         if (learned_) return;
-        look_at_all(*filter_);
-        filter_->end_first_pass();
+        try {
+            look_at_all(*filter_);
+            filter_->end_first_pass();
+        } catch (...) {
+            error_ = std::current_exception();
+            throw;
+        }
         learned_ = true;
     }
 
@@ -37,10 +45,16 @@ private:
     std::unique_ptr<Filter> filter_;
     std::mutex mutex_;
     bool learned_;
+    std::exception_ptr error_;
 };
 
 void attach(Frame& frame, std::vector<Json> records) {
     if (!records.empty()) frame.extra_data = std::make_shared<const std::vector<Json>>(std::move(records));
+}
+
+/// A window longer than any recording is as long as need be.
+FilterReach bounded(const FilterReach& reach) {
+    return {std::min(reach.before, kLongestStep), std::min(reach.after, kLongestStep)};
 }
 
 /// What a filter is to learn from does not depend on frames that are damaged: whoever reads those is told.
@@ -62,7 +76,10 @@ void look_at_readable(Filter& filter, Read read) {
 class FilteredAccess : public RandomAccess {
 public:
     FilteredAccess(RandomAccess& access, std::shared_ptr<LearnedFilter> filter)
-        : access_(&access), learned_(std::move(filter)), reach_(*learned_->filter().reach()) {}
+        : access_(&access),
+          brings_extra_data_(dynamic_cast<FilteredAccess*>(&access) != nullptr),
+          learned_(std::move(filter)),
+          reach_(bounded(*learned_->filter().reach())) {}
     FilteredAccess(std::unique_ptr<RandomAccess> access, std::shared_ptr<LearnedFilter> filter)
         : FilteredAccess(*access, std::move(filter)) {
         owned_ = std::move(access);
@@ -76,20 +93,14 @@ public:
 
     Frame at_index(int64_t index) override {
         learn();
-        if (index < 0 || index >= frame_count()) return access_->at_index(index);
+        if (index < 0 || index >= frame_count()) access_->at_index(index);  // throws, unless the frame has come by now
         if (learned_->filter().each_by_itself()) return changed(index);
         if (last_ && last_->index == index && !(ended_ && next_taken_ < frame_count())) return *last_;
-        try {
-            return run_up_to(index);
-        } catch (...) {
-            running_.reset();
-            last_.reset();
-            throw;
-        }
+        return run_up_to(index);
     }
 
     int64_t entry_of(int64_t index) override {
-        if (reach_.before == FilterReach::kAll) return 0;
+        if (reach_.before == kLongestStep) return 0;
         if (reach_.before == 0 && reach_.after == 0) return access_->entry_of(index);
         return index - index % (kWindowsInARow * (reach_.before + reach_.after));
     }
@@ -117,7 +128,7 @@ public:
 private:
     Frame take(int64_t index) {
         Frame frame = access_->at_index(index);
-        attach(frame, access_->extra_data_of(index));
+        if (!brings_extra_data_) attach(frame, access_->extra_data_of(index));
         return frame;
     }
 
@@ -138,29 +149,45 @@ private:
             next_taken_ = first;
             ended_ = false;
         }
-        const auto keep = [this](Frame frame) { ready_.push_back(std::move(frame)); };
+        last_.reset();
+        next_result_ = index;
         while (true) {
             // What comes before depends on frames that this filter was not given.
             while (!ready_.empty() && ready_.front().index < index) ready_.pop_front();
             if (!ready_.empty()) break;
             if (next_taken_ < frame_count()) {
+                // Where this throws, the filter stands where it stood: frames behind need not be fed to it anew.
                 Frame frame = take(next_taken_);
                 ++next_taken_;
-                running_->push(std::move(frame), keep);
+                feed([&](const Filter::Receiver& keep) { running_->push(std::move(frame), keep); });
             } else if (!std::exchange(ended_, true)) {
-                running_->finish(keep);
+                feed([&](const Filter::Receiver& keep) { running_->finish(keep); });
             } else {
-                throw Error(ErrorCode::internal, {{}, {}, index}, "the filter gave no result for this frame");
+                break;
             }
         }
+        if (ready_.empty() || ready_.front().index != index)
+            throw Error(ErrorCode::internal, {{}, {}, index}, "the filter gave no result for this frame");
         last_ = std::move(ready_.front());
         ready_.pop_front();
         next_result_ = index + 1;
         return *last_;
     }
 
+    /// A filter that threw is not used any more.
+    template <typename Feed>
+    void feed(Feed give) {
+        try {
+            give([this](Frame frame) { ready_.push_back(std::move(frame)); });
+        } catch (...) {
+            running_.reset();
+            throw;
+        }
+    }
+
     std::unique_ptr<RandomAccess> owned_;
     RandomAccess* access_;
+    bool brings_extra_data_;  ///< what lies below gives frames with it
     std::shared_ptr<LearnedFilter> learned_;
     FilterReach reach_;
     std::unique_ptr<Filter> running_;
@@ -178,11 +205,12 @@ public:
         filter->begin(info_);
         const bool can_begin_anew = filter->each_by_itself() || filter->fresh();
         const bool in_any_order = filter->reach() && can_begin_anew;
-        const bool looks_first = filter->needs_first_pass();
+        const auto* const below = dynamic_cast<FilteredSource*>(source_.get());
+        looks_first_ = filter->needs_first_pass() || (below && below->looks_first_);
         learned_ = std::make_shared<LearnedFilter>(std::move(filter));
         if (!in_any_order) return;
         if (RandomAccess* access = source_->random_access()) access_.emplace(*access, learned_);
-        if (access_ && !looks_first && info_.image_type.empty() && access_->frame_count() > 0) learn_image_type();
+        if (access_ && !looks_first_ && info_.image_type.empty() && access_->frame_count() > 0) learn_image_type();
     }
 
     const SourceInfo& info() const override { return info_; }
@@ -203,7 +231,8 @@ public:
                 running_->finish(keep);
                 break;
             }
-            attach(*frame, source_->extra_data());
+            // Frames that filters below repeat bring theirs, by which they are known for the same.
+            if (!frame->extra_data) attach(*frame, source_->extra_data());
             running_->push(std::move(*frame), keep);
         }
         if (ready_.empty()) return std::nullopt;
@@ -259,6 +288,7 @@ private:
     std::unique_ptr<FrameSource> source_;
     SourceInfo info_;
     std::shared_ptr<LearnedFilter> learned_;
+    bool looks_first_ = false;  ///< this filter or one below has to see all frames before it gives one
     std::optional<FilteredAccess> access_;
     std::unique_ptr<Filter> own_;  ///< of next(); null where there is none but the one in `learned_`
     Filter* running_ = nullptr;    ///< of next(), from the first frame on

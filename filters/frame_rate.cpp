@@ -123,6 +123,7 @@ public:
 
     void begin(SourceInfo& info) override {
         known_rate_ = info.frame_rate;
+        if (info.frame_count && *info.frame_count > std::numeric_limits<int64_t>::max() / n_) info.frame_count.reset();
         if (info.frame_count) *info.frame_count *= n_;
         if (info.frame_rate) *info.frame_rate *= n_;
     }

@@ -257,12 +257,12 @@ std::unique_ptr<Filter> make_affine(const FilterArguments& arguments) {
 }  // namespace
 
 std::unique_ptr<Filter> crop(const cv::Rect& part) {
-    return image_filter([part](const cv::Mat& image) { return cropped(image, part); });
+    return pure_image_filter([part](const cv::Mat& image) { return cropped(image, part); });
 }
 
 std::unique_ptr<Filter> crop(const Sides& sides) {
     check_sides(sides);
-    return image_filter([sides](const cv::Mat& image) {
+    return pure_image_filter([sides](const cv::Mat& image) {
         return cropped(image, cv::Rect(sides.left, sides.top, image.cols - sides.left - sides.right,
                                        image.rows - sides.top - sides.bottom));
     });
@@ -270,7 +270,7 @@ std::unique_ptr<Filter> crop(const Sides& sides) {
 
 std::unique_ptr<Filter> pad(const Sides& sides, PadMode mode, double value) {
     check_sides(sides);
-    return image_filter([=](const cv::Mat& image) { return padded(image, sides, mode, value); });
+    return pure_image_filter([=](const cv::Mat& image) { return padded(image, sides, mode, value); });
 }
 
 int resize_flags(Interpolation interpolation, const cv::Size& from, const cv::Size& to) {
@@ -289,7 +289,7 @@ int resize_flags(Interpolation interpolation, const cv::Size& from, const cv::Si
 std::unique_ptr<Filter> resize(const cv::Size& size, Interpolation interpolation) {
     if (size.width < 0 || size.height < 0 || (size.width == 0 && size.height == 0))
         throw Error(ErrorCode::invalid_argument, "a size needs a width or a height above 0");
-    return image_filter([=](const cv::Mat& image) {
+    return pure_image_filter([=](const cv::Mat& image) {
         const double width = size.width > 0 ? size.width : double(image.cols) * size.height / image.rows;
         const double height = size.height > 0 ? size.height : double(image.rows) * size.width / image.cols;
         return resized(image, width, height, interpolation);
@@ -299,17 +299,17 @@ std::unique_ptr<Filter> resize(const cv::Size& size, Interpolation interpolation
 std::unique_ptr<Filter> resize(double scale, Interpolation interpolation) {
     if (!(scale > 0) || !std::isfinite(scale))
         throw Error(ErrorCode::invalid_argument, "a scale must be a number above 0");
-    return image_filter(
+    return pure_image_filter(
         [=](const cv::Mat& image) { return resized(image, image.cols * scale, image.rows * scale, interpolation); });
 }
 
 std::unique_ptr<Filter> rotate(const RotateOptions& options) {
     if (!std::isfinite(options.degrees)) throw Error(ErrorCode::invalid_argument, "an angle must be a number");
-    return image_filter([options](const cv::Mat& image) { return rotated(image, options); });
+    return pure_image_filter([options](const cv::Mat& image) { return rotated(image, options); });
 }
 
 std::unique_ptr<Filter> flip(Flip direction) {
-    return image_filter([direction](const cv::Mat& image) {
+    return pure_image_filter([direction](const cv::Mat& image) {
         cv::Mat result;
         cv::flip(image, result, direction == Flip::horizontal ? 1 : direction == Flip::vertical ? 0 : -1);
         return result;
@@ -321,7 +321,7 @@ std::unique_ptr<Filter> affine(const AffineOptions& options) {
     const bool finite = std::all_of(m.begin(), m.end(), [](double value) { return std::isfinite(value); });
     if (!finite || m[0] * m[4] - m[1] * m[3] == 0)
         throw Error(ErrorCode::invalid_argument, "the matrix has no inverse, so it shows no image");
-    return image_filter([options](const cv::Mat& image) {
+    return pure_image_filter([options](const cv::Mat& image) {
         const cv::Mat matrix(2, 3, CV_64F, const_cast<double*>(options.matrix.data()));
         return warped(image, matrix, image.size(), options.interpolation, options.value);
     });
@@ -331,7 +331,7 @@ std::unique_ptr<Filter> move(double dx, double dy, double degrees, double scale,
                              double value) {
     if (!std::isfinite(dx + dy + degrees) || !(scale > 0) || !std::isfinite(scale))
         throw Error(ErrorCode::invalid_argument, "an image is moved and turned by numbers, and scaled by one above 0");
-    return image_filter([=](const cv::Mat& image) {
+    return pure_image_filter([=](const cv::Mat& image) {
         cv::Mat matrix = rotation_about_middle(image, degrees, scale);
         matrix.at<double>(0, 2) += dx;
         matrix.at<double>(1, 2) += dy;

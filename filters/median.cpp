@@ -217,12 +217,11 @@ cv::Mat of_each_channel(const cv::Mat& image, const MedianOptions& options, bool
 }  // namespace
 
 cv::Mat median_blurred(const cv::Mat& image, const MedianOptions& options) {
-    const bool finite = all_finite(image);
     if (options.size == 1) return image;
-    const bool by_opencv =
-        (image.depth() == CV_8U || options.size <= kLargestOfOpenCv) && image.channels() != 2 && finite;
+    const bool known = (image.depth() == CV_8U || options.size <= kLargestOfOpenCv) && image.channels() != 2;
+    const bool finite = all_finite(image);
     cv::Mat result;
-    if (!by_opencv) {
+    if (!known || !finite) {
         result = of_each_channel(image, options, finite);
     } else if (options.edge == EdgeMode::edge) {
         cv::medianBlur(image, result, options.size);

@@ -45,7 +45,8 @@ struct MosaicOptions {
     /// Width and height of the whole, at most: images become smaller, all alike, until it fits. 0: no limit.
     cv::Size max_size = {};
     Interpolation interpolation = Interpolation::automatic;
-    TextStyle title_style = {};  ///< of titles, whose lines make a band of the background's colour above each image
+    /// Of titles, whose lines make a band of the background's colour above each image.
+    TextStyle title_style = {.shadow = std::nullopt};
 };
 
 /// Several recordings side by side, as one source; `sync` says which of their frames belong together, and the first

@@ -173,13 +173,13 @@ cv::Mat resized(const cv::Mat& image, cv::Size size) {
 /// One float32 a pixel, 0 to 1; NaN stays, for blend().
 cv::Mat mask_values(const cv::Mat& image) {
     const int depth = image.depth();
-    if (image.channels() != 1 || (depth != CV_8U && depth != CV_16U && depth != CV_32F)) {
+    if (depth != CV_8U && depth != CV_16U && depth != CV_32F) {
         throw Error(ErrorCode::wrong_type,
-                    fmt::format("{} is no alpha: it has one channel of uint8, uint16 or float32 (the filter gray)",
+                    fmt::format("{} is no alpha: only uint8, uint16 and float32 are (the filter normalize makes them)",
                                 ImageType::of(image).text()));
     }
     cv::Mat values;
-    image.convertTo(values, CV_32F, 1 / white_of(depth));
+    in_gray(image).convertTo(values, CV_32F, 1 / white_of(depth));
     return values;
 }
 
@@ -267,6 +267,18 @@ private:
     cv::Mat mask_;
 };
 
+/// Throws what every frame would, where types are known.
+void check_fit(const Overlaying& overlaying, const std::vector<ComposedSource>& sources) {
+    std::vector<std::optional<Frame>> frames;
+    for (const ComposedSource& source : sources) {
+        const ImageType& type = source.frames->info().image_type;
+        if (type.empty()) return;
+        frames.emplace_back(std::in_place);
+        frames.back()->image = cv::Mat::zeros(type.height, type.width, type.cv_type());
+    }
+    overlaying(frames);
+}
+
 }  // namespace
 
 double smoothstep(double value, double low, double high, int order) {
@@ -285,13 +297,15 @@ std::unique_ptr<Filter> with_alpha(const std::optional<AlphaRamp>& ramp, std::un
 
 std::unique_ptr<FrameSource> overlay(ComposedSource base, ComposedSource top, const OverlayOptions& options,
                                      const SyncOptions& sync, std::optional<ComposedSource> alpha) {
-    // So that a frame without the top is of the same type.
-    const bool in_color = top.frames->info().image_type.channels > 1;
     std::vector<ComposedSource> sources;
     sources.push_back(std::move(base));
     sources.push_back(std::move(top));
     if (alpha) sources.push_back(std::move(*alpha));
-    return composed_source(std::move(sources), sync, Overlaying(options, in_color));
+    const ImageType& top_type = sources[1].frames->info().image_type;
+    // So that a frame without the top is of the same type.
+    Overlaying overlaying(options, !top_type.empty() && top_type.channels > 1);
+    check_fit(overlaying, sources);
+    return composed_source(std::move(sources), sync, std::move(overlaying));
 }
 
 }  // namespace reelstore

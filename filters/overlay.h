@@ -40,8 +40,8 @@ std::unique_ptr<Filter> with_alpha(const std::optional<AlphaRamp>& ramp, std::un
 struct OverlayOptions {
     BlendMode mode = BlendMode::normal;
     double opacity = 1;  ///< 0 to 1: factor of the alpha everywhere
-    /// Alpha of each pixel of the top, in every frame: an image with one channel, of the top's size or of the size that
-    /// it gets; white is opaque. Empty: opaque.
+    /// Alpha of each pixel of the top, in every frame: an image of the top's size or of the size that it gets, uint8,
+    /// uint16 or float32; white is opaque, of colour the gray value counts. Empty: opaque.
     cv::Mat mask = {};
     bool fit = false;  ///< the top is made as large as the base
     double scale = 1;  ///< without `fit`: the top is made so many times larger
@@ -53,10 +53,11 @@ struct OverlayOptions {
 /// One recording laid over another, as one source: blend() of their frames that belong together (`sync`), the base's
 /// frames leading. The top's alpha is opacity * mask * its fourth channel * what `alpha` shows, a third recording with
 /// images like those of `mask`; of the top, NaN are transparent. Where top or `alpha` is missing (MissingFrame::blank)
-/// the base is shown as it is. The result is of the base's depth, and colour where base or top are.
+/// the base is shown as it is. The result is of the base's depth, and colour where base or top are (without a frame of
+/// the top, if its info() knows).
 ///
 /// Throws Error(invalid_argument) for options that make no sense and what composed_source() refuses; Error(wrong_type)
-/// at frames whose size or type do not fit.
+/// where sizes or types do not fit: at once if they are known (info().image_type), else at the frame.
 std::unique_ptr<FrameSource> overlay(ComposedSource base, ComposedSource top, const OverlayOptions& options,
                                      const SyncOptions& sync = {}, std::optional<ComposedSource> alpha = {});
 

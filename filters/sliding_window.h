@@ -4,7 +4,6 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <string>
 #include <vector>
 
 #include <opencv2/core/mat.hpp>
@@ -103,8 +102,7 @@ public:
     /// Takes the frame behind the last one.
     void add(int64_t place, const cv::Mat& image);
     /// Of the frames from `first` on, up to the one added last. `first` never goes back. `ended`: no more frames will
-    /// be added. `image_at` gives the frames of the window. The state may not be written to and ends with the next
-    /// call.
+    /// be added. `image_at` gives the frames of the window. The state ends with the next call.
     const State& from(int64_t first, bool ended, const ImageAt& image_at);
 
 private:

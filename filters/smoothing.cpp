@@ -61,17 +61,18 @@ void put_back(const cv::Mat& image, cv::Mat& result) {
 }
 
 bool all_finite(const float* values, int count) {
-    using Vector = cv::v_uint32x4;
-    // All bits of the exponent are set in what is not finite.
-    const Vector exponent = cv::v_setall_u32(0x7f800000);
-    Vector missing = cv::v_setzero_u32();
+    using Vector = cv::v_float32x4;
+    // What is finite less itself is 0, whose bits are 0; all else is NaN.
+    Vector first = cv::v_setzero_f32();
+    Vector second = cv::v_setzero_f32();
     int i = 0;
     for (; i + 2 * Vector::nlanes <= count; i += 2 * Vector::nlanes) {
-        const Vector first = cv::v_reinterpret_as_u32(cv::v_load(values + i)) & exponent;
-        const Vector second = cv::v_reinterpret_as_u32(cv::v_load(values + i + Vector::nlanes)) & exponent;
-        missing = missing | (first == exponent) | (second == exponent);
+        const Vector one = cv::v_load(values + i);
+        const Vector other = cv::v_load(values + i + Vector::nlanes);
+        first = first | (one - one);
+        second = second | (other - other);
     }
-    if (cv::v_check_any(missing)) return false;
+    if (!(cv::v_reduce_sum(first | second) == 0)) return false;
     return std::all_of(values + i, values + count, [](float value) { return std::isfinite(value); });
 }
 

@@ -36,7 +36,7 @@ struct GaussianOptions {
 };
 /// Convolution with a Gaussian that is cut off at about 3 (uint8) or 4 (other types) standard deviations: the kernel
 /// has round(6 sigma + 1) or round(8 sigma + 1) values, one more where that is even, as cv::GaussianBlur() has. Its
-/// weights for uint8 are rounded to multiples of 1/256, so that results may be wrong by 2.
+/// weights for uint8 and uint16 are rounded to as many bits, so that results may be wrong by 2.
 std::unique_ptr<Filter> gaussian(const GaussianOptions& options);
 
 struct BoxOptions {
@@ -45,8 +45,9 @@ struct BoxOptions {
     EdgeMode edge = EdgeMode::reflect;
     MissingValues missing = MissingValues::keep;
 };
-/// Means of the pixels within a window, all of the same weight. Where a side is even, the window reaches one pixel
-/// farther to the left or to the top than to the right or to the bottom (as in OpenCV and scipy).
+/// Means of the pixels within a window, all of the same weight; those of uint8 may be wrong by 1, as OpenCV rounds
+/// them. Where a side is even, the window reaches one pixel farther to the left or to the top than to the right or to
+/// the bottom (as in OpenCV and scipy).
 std::unique_ptr<Filter> box(const BoxOptions& options);
 
 struct MedianOptions {

@@ -119,7 +119,7 @@ std::unique_ptr<Filter> gaussian(const GaussianOptions& options) {
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("a Gaussian has standard deviations of 0 to {} pixels", kLargestSigma));
     }
-    return image_filter([options](const cv::Mat& image) {
+    return pure_image_filter([options](const cv::Mat& image) {
         check_smoothed(image, "gaussian");
         const int reach = gaussian_reach(options.sigma_y, image.depth());
         return smoothed(image, options.missing, reach, [&](const cv::Mat& values) {
@@ -134,7 +134,7 @@ std::unique_ptr<Filter> box(const BoxOptions& options) {
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("the window of a mean is 1 to {} pixels wide and high", kLargestBox));
     }
-    return image_filter([options](const cv::Mat& image) {
+    return pure_image_filter([options](const cv::Mat& image) {
         check_smoothed(image, "box");
         return smoothed(image, options.missing, (options.height - 1) / 2, [&](const cv::Mat& values) {
             return box_blurred(values, cv::Size(options.width, options.height), options.edge);
@@ -147,7 +147,7 @@ std::unique_ptr<Filter> median(const MedianOptions& options) {
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("the window of a median has an odd size from 1 to {}", kLargestMedian));
     }
-    return image_filter([options](const cv::Mat& image) {
+    return pure_image_filter([options](const cv::Mat& image) {
         const int depth = image.depth();
         if ((depth != CV_8U && depth != CV_16U && depth != CV_32F) || image.channels() > kMostChannels)
             throw wrong_type(image, "median", "uint8, uint16 and float32 of up to 4 channels");
@@ -162,7 +162,7 @@ std::unique_ptr<Filter> sharpen(const SharpenOptions& options) {
                     fmt::format("sharpening needs an amount of 0 to {} and a radius above 0, at most {}",
                                 kLargestAmount, kLargestSigma));
     }
-    return image_filter([options](const cv::Mat& image) {
+    return pure_image_filter([options](const cv::Mat& image) {
         check_smoothed(image, "sharpen");
         return sharpened(image, options);
     });

@@ -25,8 +25,14 @@ struct TakenFrame {
 /// A source that comes forward, and the keys of its frames.
 class ForwardSource {
 public:
-    ForwardSource(FrameSource& frames, const FrameMatching& matching, size_t source)
-        : frames_(frames), matching_(matching), source_(source) {}
+    ForwardSource(FrameSource& frames, const FrameMatching& matching, size_t source, size_t sources)
+        : frames_(frames), matching_(matching), source_(source), access_(frames.random_access()) {
+        // Its own next() would read ahead as if there were no others.
+        if (access_) {
+            in_order_.emplace(*access_, ReadAheadOptions{.threads = access_->threads(),
+                                                         .ahead_bytes = kComposedAheadBytes / sources});
+        }
+    }
 
     std::optional<TakenFrame> take() {
         if (ahead_.empty()) return read();
@@ -47,7 +53,11 @@ public:
     }
 
     bool rewind() {
-        if (!frames_.rewind()) return false;
+        if (in_order_) {
+            in_order_->seek(0);
+        } else if (!frames_.rewind()) {
+            return false;
+        }
         ahead_.clear();
         position_ = 0;
         largest_.reset();
@@ -65,11 +75,11 @@ private:
     std::optional<TakenFrame> read() {
         TakenFrame taken{.position = position_};
         try {
-            std::optional<Frame> frame = frames_.next();
+            std::optional<Frame> frame = in_order_ ? in_order_->next() : frames_.next();
             if (!frame) return std::nullopt;
             taken.frame = std::move(*frame);
             // Only those of the first source count.
-            if (source_ == 0) taken.extra_data = frames_.extra_data();
+            if (source_ == 0) taken.extra_data = access_ ? access_->extra_data_of(position_) : frames_.extra_data();
             find_key(taken, {taken.frame.number, taken.frame.time});
         } catch (const Error& error) {
             taken.error = error.at({matching_.name(source_), {}, position_});
@@ -88,11 +98,10 @@ private:
 
     void find_key_of_damaged(TakenFrame& taken) {
         try {
-            RandomAccess* access = frames_.random_access();
             if (matching_.by(SyncBy::index)) {
                 find_key(taken, {});
-            } else if (access && taken.position < access->frame_count()) {
-                find_key(taken, access->stamp(taken.position));
+            } else if (access_ && taken.position < access_->frame_count()) {
+                find_key(taken, access_->stamp(taken.position));
             }
         } catch (const Error&) {
             // The first error stands.
@@ -103,7 +112,9 @@ private:
     FrameSource& frames_;
     const FrameMatching& matching_;
     size_t source_;
-    int64_t position_ = 0;  ///< of the frame that is read next
+    RandomAccess* access_;                      ///< null: the source only comes forward
+    std::optional<SequentialReader> in_order_;  ///< where there is random access
+    int64_t position_ = 0;                      ///< of the frame that is read next
     std::optional<FrameKey> largest_;
     std::deque<TakenFrame> ahead_;
 };
@@ -111,8 +122,8 @@ private:
 /// A source that follows another.
 class Follower {
 public:
-    Follower(FrameSource& frames, const FrameMatching& matching, size_t source)
-        : source_(frames, matching, source), matching_(matching), place_(source) {}
+    Follower(FrameSource& frames, const FrameMatching& matching, size_t source, size_t sources)
+        : source_(frames, matching, source, sources), matching_(matching), place_(source) {}
 
     ForwardSource& source() { return source_; }
     void clear() {
@@ -155,9 +166,9 @@ private:
 class ForwardComposition {
 public:
     ForwardComposition(std::span<const ComposedSource> sources, Composition& composition)
-        : composition_(composition), leading_(*sources.front().frames, composition.matching, 0) {
+        : composition_(composition), leading_(*sources.front().frames, composition.matching, 0, sources.size()) {
         for (size_t source = 1; source < sources.size(); ++source)
-            followers_.emplace_back(*sources[source].frames, composition.matching, source);
+            followers_.emplace_back(*sources[source].frames, composition.matching, source, sources.size());
     }
 
     std::optional<Frame> next() {
@@ -272,7 +283,8 @@ public:
         learn_times(accesses);
         access_.emplace(composition_, accesses);
         access_->check_order_far_apart();
-        in_order_.emplace(*access_, ReadAheadOptions{.threads = access_->threads()});
+        in_order_.emplace(*access_,
+                          ReadAheadOptions{.threads = access_->threads(), .ahead_bytes = kComposedAheadBytes});
         learn_image_type();
     }
 

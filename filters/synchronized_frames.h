@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -50,9 +51,12 @@ struct ComposedSource {
 /// always there. May be called by several threads at once.
 using Compose = std::function<cv::Mat(std::span<const std::optional<Frame>>)>;
 
+/// Pixels of all sources together that are read ahead for one composition.
+inline constexpr size_t kComposedAheadBytes = size_t{128} << 20;
+
 /// Several sources as one, of images that `compose` makes. Frames come forward, and in any order where all sources have
 /// random access (but not where frames are dropped by number or time). Either way they are the same. Holds two frames
-/// of each source.
+/// of each source; those with random access are read ahead, kComposedAheadBytes in all, and others as they do it.
 ///
 /// By number and time, those of each source may not go down; equal ones may follow each other. Where that is seen, at
 /// some frames far apart before the first is read and at every frame that is, Error(invalid_argument) names source and

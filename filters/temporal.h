@@ -87,6 +87,15 @@ struct MeanBackgroundOptions {
 /// Each frame compared with the mean of a window about it, as mean_filter() has it.
 std::unique_ptr<Filter> subtract_mean_background(const MeanBackgroundOptions& options = {});
 
+struct MedianBackgroundOptions {
+    int samples = 50;  ///< frames that the medians are taken of, at least; at most twice as many
+    BackgroundResult result = BackgroundResult::absolute;
+    std::optional<int> depth = {};
+};
+/// Each frame compared with each pixel's median over frames spread evenly over the whole recording. Reads it twice and
+/// holds the samples.
+std::unique_ptr<Filter> subtract_median_background(const MedianBackgroundOptions& options = {});
+
 enum class FrameChoice {
     nearest,   ///< the frame nearest in time, of two the one before
     previous,  ///< the last one that had been taken

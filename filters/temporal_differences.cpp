@@ -17,11 +17,6 @@ namespace {
 
 constexpr int kLongestWindow = 1000000;
 
-/// The float type that holds differences of such values with their sign.
-int signed_depth(int depth) {
-    return depth == CV_64F ? CV_64F : CV_32F;
-}
-
 class TemporalDifference : public SlidingWindowFilter {
 public:
     explicit TemporalDifference(const TemporalDifferenceOptions& options)
@@ -54,103 +49,6 @@ protected:
 
 private:
     TemporalDifferenceOptions options_;
-};
-
-class RunningBackground : public Filter {
-public:
-    RunningBackground(const BackgroundOptions& options, std::optional<double> frame_rate)
-        : options_(options), frame_rate_(frame_rate), images_("background") {}
-
-    void begin(SourceInfo& info) override {
-        Filter::begin(info);
-        frame_rate_ = info.frame_rate;
-        if (!options_.seconds || info.has_times || frame_rate_) return;
-        throw Error(ErrorCode::invalid_argument,
-                    "background: seconds need frames with times or a frame rate, which this recording does not have "
-                    "(give rate instead)");
-    }
-    std::optional<FilterReach> reach() const override { return FilterReach{FilterReach::kAll, 0}; }
-    std::unique_ptr<Filter> fresh() const override {
-        return std::make_unique<RunningBackground>(options_, frame_rate_);
-    }
-
-    void push(Frame frame, const Receiver& receiver) override {
-        images_.check(frame);
-        const double rate = options_.seconds ? rate_since(frame) : options_.rate;
-        last_time_ = frame.time;
-        receiver(with_changed_image(std::move(frame), [&](const cv::Mat& image) {
-            return image.depth() == CV_64F ? changed<double>(image, rate) : changed<float>(image, rate);
-        }));
-    }
-
-private:
-    double rate_since(const Frame& frame) const {
-        double passed = frame.time - last_time_;
-        if (!(passed > 0) || !std::isfinite(passed)) {
-            if (background_.empty()) return 0;
-            if (!frame_rate_) {
-                // Times that stand still or go back are a clock's fault, at which the background stays.
-                if (std::isfinite(frame.time)) return 0;
-                throw Error(ErrorCode::invalid_argument, {{}, {}, frame.index},
-                            "background: the frame has no time, which seconds need (give rate instead)");
-            }
-            passed = 1 / *frame_rate_;
-        }
-        return -std::expm1(-passed / *options_.seconds);
-    }
-
-    template <typename Value>
-    cv::Mat changed(const cv::Mat& image, double rate) {
-        cv::Mat values;
-        image.convertTo(values, cv::DataType<Value>::depth);
-        if (background_.empty()) background_ = values.clone();
-        cv::Mat result(values.size(), values.type());
-        const bool finite = all_finite(values);
-        const auto share = static_cast<Value>(rate);
-        for (int row = 0; row < values.rows; ++row) {
-            const auto* __restrict const value = values.ptr<Value>(row);
-            auto* __restrict const known = background_.ptr<Value>(row);
-            auto* __restrict const given = result.ptr<Value>(row);
-            const int count = values_in_row(values);
-            if (!finite || has_missing_) {
-                follow_known(value, known, given, count, share);
-            } else if (options_.result == BackgroundResult::background) {
-                std::copy_n(known, count, given);
-                for_each_value(count, [=](int i) { known[i] += share * (value[i] - known[i]); });
-            } else {
-                for_each_value(count, [=](int i) {
-                    const Value difference = value[i] - known[i];
-                    given[i] = difference;
-                    known[i] += share * difference;
-                });
-            }
-        }
-        if (!finite) has_missing_ = true;
-        if (options_.result == BackgroundResult::absolute)
-            result = cv::Mat(cv::abs(result.reshape(1))).reshape(image.channels());
-        const bool is_signed = options_.result == BackgroundResult::difference;
-        return in_depth(result, options_.depth.value_or(is_signed ? signed_depth(image.depth()) : image.depth()));
-    }
-
-    /// The same where values are or were missing.
-    template <typename Value>
-    void follow_known(const Value* value, Value* known, Value* given, int count, Value share) const {
-        const bool gives_background = options_.result == BackgroundResult::background;
-        for (int i = 0; i < count; ++i) {
-            const bool missing = !std::isfinite(value[i]);
-            if (!missing && !std::isfinite(known[i])) known[i] = value[i];
-            const Value difference = missing ? std::numeric_limits<Value>::quiet_NaN() : value[i] - known[i];
-            given[i] = gives_background ? known[i] : difference;
-            if (!missing) known[i] += share * difference;
-        }
-    }
-
-    BackgroundOptions options_;
-    std::optional<double> frame_rate_;
-    OneImageType images_;
-    cv::Mat background_;  // float32, or float64 of float64
-    bool has_missing_ = false;
-    double last_time_ = std::numeric_limits<double>::quiet_NaN();
 };
 
 class EvolveJitter : public SlidingWindowFilter {
@@ -225,14 +123,6 @@ std::unique_ptr<Filter> temporal_difference(const TemporalDifferenceOptions& opt
     if (options.n < 1 || options.n > kLongestWindow)
         throw Error(ErrorCode::invalid_argument, "difference: n must be from 1 to 1000000");
     return std::make_unique<TemporalDifference>(options);
-}
-
-std::unique_ptr<Filter> subtract_background(const BackgroundOptions& options) {
-    if (!(options.rate > 0 && options.rate <= 1))
-        throw Error(ErrorCode::invalid_argument, "background: the rate must be above 0 and at most 1");
-    if (options.seconds && !(*options.seconds > 0 && std::isfinite(*options.seconds)))
-        throw Error(ErrorCode::invalid_argument, "background: seconds must be above 0");
-    return std::make_unique<RunningBackground>(options, std::nullopt);
 }
 
 std::unique_ptr<Filter> evolve_jitter(const EvolveJitterOptions& options) {

@@ -11,6 +11,7 @@ namespace {
 constexpr double kFarthest = 1e300;
 constexpr int kMost = 1000000;
 constexpr int kLongestMean = 32767;
+constexpr int kMostSamples = 100000;
 
 std::optional<int> depth_of(const FilterArguments& arguments) {
     if (!arguments.has("type")) return std::nullopt;
@@ -161,6 +162,17 @@ void add_filters_temporal(FilterTable& table) {
                          return subtract_mean_background({.window = arguments.integer("window", 101, 1, kLongestMean),
                                                           .result = background_result_of(arguments),
                                                           .depth = depth_of(arguments)});
+                     }});
+    table.push_back({"background-median",
+                     "each frame compared with the medians of frames spread over the recording; reads it twice",
+                     {{"samples", "50", "frames the medians are taken of, to twice as many"},
+                      kResultArgument,
+                      type_argument("that of the frames; float32 where result=difference")},
+                     [](const FilterArguments& arguments) {
+                         return subtract_median_background(
+                             {.samples = arguments.integer("samples", 50, 1, kMostSamples),
+                              .result = background_result_of(arguments),
+                              .depth = depth_of(arguments)});
                      }});
     table.push_back(
         {"rate",

@@ -21,7 +21,7 @@ void set_ends(SlidingFold::State& ends, const cv::Mat& image) {
     image.copyTo(ends[0]);
     image.copyTo(ends[1]);
     if (all_finite(image)) return;
-    const cv::Mat missing = without_missing(image).weights.reshape(1) == 0;
+    const cv::Mat missing = missing_in(without_missing(image).weights);
     // Views of one channel, which masks of cv::Mat::setTo() have.
     cv::Mat(ends[0].reshape(1)).setTo(std::numeric_limits<double>::infinity(), missing);
     cv::Mat(ends[1].reshape(1)).setTo(-std::numeric_limits<double>::infinity(), missing);
@@ -111,6 +111,13 @@ public:
         return std::make_unique<PixelwiseNormalization>(range_, learned_);
     }
 
+    void begin(SourceInfo& info) override {
+        const ImageType type = info.image_type;
+        Filter::begin(info);
+        if (!type.empty())
+            info.image_type = {type.height, type.width, type.channels, type.depth == CV_64F ? CV_64F : CV_32F};
+    }
+
     void first_pass(const Frame& frame) override {
         learned_->images.check(frame);
         if (learned_->ends.empty()) {
@@ -121,14 +128,13 @@ public:
     }
 
     void push(Frame frame, const Receiver& receiver) override {
-        // Checked without the learned type, which other threads look at.
         const SlidingFold::State& ends = learned_->ends;
         if (ends.empty()) {
             throw Error(ErrorCode::invalid_argument, {{}, {}, frame.index},
                         "the filter normalize-pixelwise has to see all frames first");
         }
-        OneImageType images = learned_->images;
-        images.check(frame);
+        // Other threads look at the learned type.
+        OneImageType(learned_->images).check(frame);
         receiver(
             with_changed_image(std::move(frame), [&](const cv::Mat& image) { return spread(image, ends, range_); }));
     }

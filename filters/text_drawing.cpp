@@ -56,6 +56,7 @@ constexpr std::array kFontFolders{"/usr/share/fonts/truetype/dejavu",  // Debian
 
 std::vector<std::string> font_names() {
     std::vector<std::string> names;
+    names.reserve(kFonts.size());
     for (const NamedFont& font : kFonts) names.emplace_back(font.name);
     return names;
 }
@@ -185,7 +186,8 @@ public:
         FT_Face face = nullptr;
         const FT_Error error =
             FT_New_Memory_Face(library, bytes_.data(), static_cast<FT_Long>(bytes_.size()), 0, &face);
-        if (error != 0) fail(error == FT_Err_Unknown_File_Format ? "is no font that can be read" : "is damaged");
+        if (error != 0)
+            fail(error == FT_Err_Unknown_File_Format ? "is no font that can be read" : "is damaged, or no font");
         face_.reset(face);
         const auto size = static_cast<FT_F26Dot6>(std::lround(style.size * kSubpixels));
         constexpr FT_UInt kOnePixel = 72;  // dots an inch at which a point is a pixel
@@ -194,7 +196,7 @@ public:
         const auto metric = [this](FT_Pos value) {
             constexpr double kMost = 8;  // sizes of the font; ascender and descender seldom reach 2
             if (std::abs(static_cast<double>(value)) > kMost * kSubpixels * (style_.size + 1)) fail("is damaged");
-            return static_cast<int>((value + kSubpixels / 2) / kSubpixels);
+            return static_cast<int>(std::lround(static_cast<double>(value) / kSubpixels));
         };
         ascender_ = metric(face->size->metrics.ascender);
         descender_ = metric(face->size->metrics.descender);
@@ -312,7 +314,6 @@ private:
         const FT_Error error = FT_Glyph_To_Bitmap(&glyph, FT_RENDER_MODE_NORMAL, nullptr, 1);
         outline.reset(glyph);
         if (error != 0) return false;
-        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): how FreeType's glyphs are read
         const auto* bitmap = reinterpret_cast<const FT_BitmapGlyphRec*>(glyph);
         const FT_Bitmap& pixels = bitmap->bitmap;
         if (pixels.width == 0 || pixels.rows == 0) return true;

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "base/text.h"
-#include "base/time_text.h"
+#include "base/time_format.h"
 
 namespace reelstore {
 

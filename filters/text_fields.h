@@ -29,7 +29,7 @@ struct TextTimes {
 ///
 ///     {index} {number}      as integers; {number:06}: formats are those of fmt (and of Python)
 ///     {time}                2026-11-20 10:21:30.796, or 00:12:04.120 where times are not absolute; {time:%H:%M:%S}:
-///                           conversions as in base/time_text.h; {time:.3f}: as a number
+///                           conversions as in base/time_format.h; {time:.3f}: as a number
 ///     {seconds}             from TextTimes::start on, with three digits; {seconds:.1f}
 ///     {extra.a} {extra.a.b} extra data, find_extra_value(); {extra.a:.1f}
 ///

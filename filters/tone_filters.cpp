@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/pixel_type.h"
+#include "filters/adaptive_equalization.h"
 #include "filters/filter_table.h"
 #include "filters/image_values.h"
 #include "filters/normalization.h"
@@ -78,7 +79,7 @@ private:
 std::unique_ptr<Filter> value_filter(const char* filter, ValueChange::Change change,
                                      std::function<cv::Mat(const cv::Mat&)> of_floats) {
     const auto shared = std::make_shared<ValueChange>(filter, std::move(change), std::move(of_floats));
-    return image_filter([shared](const cv::Mat& image) { return (*shared)(image); });
+    return pure_image_filter([shared](const cv::Mat& image) { return (*shared)(image); });
 }
 
 /// Of floats, one by one in float64.
@@ -152,10 +153,13 @@ public:
     explicit ClahePool(const ClaheOptions& options) : options_(options) {}
 
     cv::Mat equalized(const cv::Mat& plane) {
+        if (suits_adaptive_equalization(plane, options_)) return equalized_adaptively(plane, options_);
         cv::Ptr<cv::CLAHE> clahe = taken();
         if (!clahe) clahe = cv::createCLAHE(options_.clip, cv::Size(options_.tiles_x, options_.tiles_y));
+        // OpenCV takes no notice of what lies around an image in memory only where it does not know of it.
+        const cv::Mat alone(plane.rows, plane.cols, plane.type(), plane.data, plane.step);
         cv::Mat result;
-        clahe->apply(plane, result);
+        clahe->apply(alone, result);
         const std::lock_guard lock(mutex_);
         free_.push_back(clahe);
         return result;
@@ -380,7 +384,7 @@ std::unique_ptr<Filter> brightness_contrast(double brightness, double contrast) 
     const auto by_table = std::make_shared<ValueChange>("brightness", change, [=](const cv::Mat& image) {
         return each_float(image, [=](double value) { return change(value, 1); });
     });
-    return image_filter([=](const cv::Mat& image) {
+    return pure_image_filter([=](const cv::Mat& image) {
         check_tone(image, "brightness");
         if (!converts(image.depth(), brightness, contrast)) return (*by_table)(image);
         cv::Mat result;
@@ -412,7 +416,7 @@ std::unique_ptr<Filter> curve(double slope, double inflexion) {
 }
 
 std::unique_ptr<Filter> invert() {
-    return image_filter([](const cv::Mat& image) {
+    return pure_image_filter([](const cv::Mat& image) {
         check_tone(image, "invert");
         cv::Mat result;
         if (image.depth() == CV_32F) {
@@ -426,7 +430,7 @@ std::unique_ptr<Filter> invert() {
 
 std::unique_ptr<Filter> lookup_table(const std::vector<uint8_t>& table) {
     if (table.size() != 256) throw Error(ErrorCode::invalid_argument, "a lookup table for uint8 has 256 values");
-    return image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
+    return pure_image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
         if (image.depth() != CV_8U) throw wrong_type(image, "lut", "uint8, for a table of 256 values");
         return looked_up(image, values);
     });
@@ -434,7 +438,7 @@ std::unique_ptr<Filter> lookup_table(const std::vector<uint8_t>& table) {
 
 std::unique_ptr<Filter> lookup_table(const std::vector<uint16_t>& table) {
     if (table.size() != 65536) throw Error(ErrorCode::invalid_argument, "a lookup table for uint16 has 65536 values");
-    return image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
+    return pure_image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
         if (image.depth() != CV_16U) throw wrong_type(image, "lut", "uint16, for a table of 65536 values");
         return looked_up(image, values);
     });
@@ -444,26 +448,26 @@ std::unique_ptr<Filter> clahe(const ClaheOptions& options) {
     if (!(options.clip > 0) || !std::isfinite(options.clip) || options.tiles_x < 1 || options.tiles_y < 1)
         throw Error(ErrorCode::invalid_argument, "clahe needs a clip limit above 0 and at least one tile");
     const auto pool = std::make_shared<ClahePool>(options);
-    return image_filter([pool](const cv::Mat& image) { return with_clahe(image, *pool); });
+    return pure_image_filter([pool](const cv::Mat& image) { return with_clahe(image, *pool); });
 }
 
 std::unique_ptr<Filter> normalize(const NormalizeOptions& options) {
-    return image_filter([options](const cv::Mat& image) { return normalized(image, options); });
+    return pure_image_filter([options](const cv::Mat& image) { return normalized(image, options); });
 }
 
 std::unique_ptr<Filter> threshold(double limit) {
     check_finite("a threshold", limit);
-    return image_filter([limit](const cv::Mat& image) { return over_threshold(image, limit); });
+    return pure_image_filter([limit](const cv::Mat& image) { return over_threshold(image, limit); });
 }
 
 std::unique_ptr<Filter> flat_field(const cv::Mat& flat, const cv::Mat& dark) {
     const auto field = std::make_shared<const FlatField>(prepare_flat_field(flat, dark));
-    return image_filter([field](const cv::Mat& image) { return corrected(image, *field); });
+    return pure_image_filter([field](const cv::Mat& image) { return corrected(image, *field); });
 }
 
 std::unique_ptr<Filter> subtract_dark(const cv::Mat& dark) {
     check_tone(dark, "dark-frame");
-    return image_filter([dark = dark.clone()](const cv::Mat& image) {
+    return pure_image_filter([dark = dark.clone()](const cv::Mat& image) {
         check_reference(image, ImageType::of(dark), "dark-frame");
         cv::Mat result;
         cv::subtract(image, dark, result);

@@ -6,36 +6,40 @@ namespace reelstore {
 
 namespace {
 
-/// What an integer type can hold, which OpenCV cuts values off at if they fit into 32 bits.
+/// Rounded, cut off at the limits of an integer type.
 template <typename Value>
-cv::Mat within_32_bits(const cv::Mat& values) {
+cv::Mat as_integers(const cv::Mat& values, int depth) {
+    // What does not fit into 32 bits, OpenCV would not cut off.
     constexpr Value kMost = 65536;
-    cv::Mat result(values.size(), values.type());
+    cv::Mat result(values.size(), CV_MAKETYPE(depth, values.channels()));
+    cv::Mat fitting(1, values.cols, values.type());
+    auto* __restrict const to = fitting.ptr<Value>();
     for (int row = 0; row < values.rows; ++row) {
         const auto* __restrict const from = values.ptr<Value>(row);
-        auto* __restrict const to = result.ptr<Value>(row);
         for_each_value(values_in_row(values), [=](int i) {
             Value value = from[i];
             value = value > kMost ? kMost : value;
             value = value < -kMost ? -kMost : value;
             to[i] = value == value ? value : Value{0};
         });
+        cv::Mat results = result.row(row);
+        fitting.convertTo(results, depth);
     }
     return result;
 }
 
 }  // namespace
 
+cv::Mat missing_in(const cv::Mat& weights) {
+    return weights.reshape(1) == 0;
+}
+
 cv::Mat in_depth(const cv::Mat& values, int depth) {
     if (values.depth() == depth) return values;
+    if (is_float(values.depth()) && !is_float(depth))
+        return values.depth() == CV_64F ? as_integers<double>(values, depth) : as_integers<float>(values, depth);
     cv::Mat result;
-    if (is_float(depth) || !is_float(values.depth())) {
-        values.convertTo(result, depth);
-    } else if (values.depth() == CV_64F) {
-        within_32_bits<double>(values).convertTo(result, depth);
-    } else {
-        within_32_bits<float>(values).convertTo(result, depth);
-    }
+    values.convertTo(result, depth);
     return result;
 }
 

@@ -42,6 +42,14 @@ inline bool is_float(int depth) {
     return depth == CV_32F || depth == CV_64F;
 }
 
+/// The float type that holds differences of values of such a depth with their sign: float32, float64 of float64.
+inline int signed_depth(int depth) {
+    return depth == CV_64F ? CV_64F : CV_32F;
+}
+
+/// Where weights are 0: a mask (uint8, 255 and 0) of one channel, as wide as all channels of the image are together.
+cv::Mat missing_in(const cv::Mat& weights);
+
 /// Values in another depth. Integers are rounded and cut off at the limits of their type; NaN becomes 0 there.
 cv::Mat in_depth(const cv::Mat& values, int depth);
 

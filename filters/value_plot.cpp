@@ -15,8 +15,19 @@ namespace reelstore {
 namespace {
 
 constexpr int kShift = 4;  // binary digits behind the point of drawn coordinates
-constexpr Color kGridColor{96, 96, 96};
-constexpr Color kAxisColor{176, 176, 176};
+constexpr int kHalf = 128;
+
+/// Grays for the lines at the ends of the axis and for their labels.
+struct AxisColors {
+    Color line;
+    Color label;
+};
+
+AxisColors axis_colors(const Color& background) {
+    const bool dark = pixel_of(background, {1, 1, 1, CV_8U})[0] < kHalf;
+    if (dark) return {{96, 96, 96}, {176, 176, 176}};
+    return {{176, 176, 176}, {96, 96, 96}};
+}
 
 struct Limits {
     double low = 0;
@@ -87,6 +98,7 @@ public:
     /// The line ends here.
     void interrupt() {
         leave_column();
+        if (points_.size() == 1) points_.push_back(points_[0]);  // a dot
         if (!points_.empty()) cv::polylines(mask_, points_, false, 255, thickness_, cv::LINE_AA, kShift);
         points_.clear();
     }
@@ -162,9 +174,10 @@ std::string latest_text(const PlottedLine& line) {
 
 void draw_plot(cv::Mat& strip, std::span<const PlottedLine> lines, const PlotLook& look, const TextPainter* labels) {
     const ImageType type = ImageType::of(strip);
+    const AxisColors axis = axis_colors(look.background);
     strip.setTo(pixel_of(look.background, type));
-    constexpr int kThinUpTo = 90;
-    const int thickness = strip.rows > kThinUpTo ? 2 : 1;
+    constexpr double kThick = 65;
+    const int thickness = std::max(1, static_cast<int>(std::lround(strip.rows / kThick)));
     const int mark = thickness + 2;
     const int margin = mark + 2;
     // The names stand above the lines and the ends of the axis left of them, where there is room for all.
@@ -172,11 +185,13 @@ void draw_plot(cv::Mat& strip, std::span<const PlottedLine> lines, const PlotLoo
     constexpr int kLeastParts = 5;
     const int wanted = names > 0 ? labels->size_of("-88.888").width : 0;
     const int ends = wanted * kLeastParts <= strip.cols ? wanted : 0;
-    const cv::Rect area(margin + ends, margin + names, strip.cols - 2 * margin - ends, strip.rows - 2 * margin - names);
+    const int below = ends > 0 ? std::max(margin, labels->line_height() / 2) : margin;
+    const cv::Rect area(margin + ends, margin + names, strip.cols - 2 * margin - ends,
+                        strip.rows - margin - below - names);
     const Limits limits = limits_of(lines, look);
     if (area.width > 0 && area.height > 0) {
         for (const int y : {area.y, area.y + area.height - 1}) {
-            strip(cv::Rect(area.x, y, area.width, 1)).setTo(pixel_of(kGridColor, type));
+            strip(cv::Rect(area.x, y, area.width, 1)).setTo(pixel_of(axis.line, type));
         }
         const Scale scale{limits, look.places, {margin, margin, area.width, area.height}};
         cv::Mat mask(area.height + 2 * margin, area.width + 2 * margin, CV_8U);
@@ -195,8 +210,8 @@ void draw_plot(cv::Mat& strip, std::span<const PlottedLine> lines, const PlotLoo
     }
     if (ends == 0) return;
     const int right = area.x - margin;
-    labels->draw_at(strip, end_text(limits.high), {right, area.y}, Anchor::right, kAxisColor);
-    labels->draw_at(strip, end_text(limits.low), {right, area.y + area.height - 1}, Anchor::right, kAxisColor);
+    labels->draw_at(strip, end_text(limits.high), {right, area.y}, Anchor::right, axis.label);
+    labels->draw_at(strip, end_text(limits.low), {right, area.y + area.height - 1}, Anchor::right, axis.label);
 }
 
 }  // namespace reelstore

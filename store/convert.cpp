@@ -247,7 +247,10 @@ struct StoreConverter::Impl {
                 fmt::format("the raw images ({}) are decoded, which cannot be undone", metadata.encoding));
         }
         check_store_options(writer);
-        if (in_order) remark_on_guesses();
+        if (in_order) {
+            writer.buffer_bytes = kInOrderBytes;  // nothing is live here
+            remark_on_guesses();
+        }
         if (type.empty() || in_order) return;
         if (!filters.empty()) learn_type();
         if (raw && loses_raw()) {

@@ -148,7 +148,7 @@ ConvertResult convert_in_order(const CopySource& source, const Filters& filters,
     PipelineOptions pipeline = pipeline_options();
     pipeline.skip_damaged = options.skip_damaged;
     pipeline.filter_threads = options.threads;
-    pipeline.queue_bytes = options.ahead_bytes;
+    pipeline.queue_bytes = std::min(options.ahead_bytes, kInOrderBytes);
     pipeline.progress = [&](const PipelineProgress& progress) {
         const auto& tell = progress.first_pass ? options.first_pass_progress : options.progress;
         if (tell) tell(progress.frames_read);

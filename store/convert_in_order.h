@@ -7,6 +7,9 @@
 
 namespace reelstore {
 
+/// Pixels that wait to be filtered, and as many that wait to be encoded, at most.
+inline constexpr size_t kInOrderBytes = size_t{32} << 20;
+
 /// What StoreConverter::convert_to() does where frames depend on each other: source -> filters -> writer, one frame
 /// after the other. Of the options, the format's are the writer's already.
 ConvertResult convert_in_order(const CopySource& source, const Filters& filters, StoreWriter& output,

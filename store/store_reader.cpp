@@ -292,7 +292,7 @@ struct StoreReader::Opened {
         info.has_times = true;
         info.times_are_absolute = true;
         info.creation_time = metadata.created;
-        info.time_zone = metadata.time_zone;
+        info.time_zone = recording_time_zone(metadata);
     }
 
     /// What `question` answers, with the frame table to itself. Where the index of a closed store turns out to be

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/parallel_reader.h"
 #include "filters/filter_arguments.h"
 #include "filters/filter_table.h"
 #include "filters/filtered_source.h"
@@ -119,10 +120,42 @@ bool keeps_frames(const Filters& filters) {
     return std::all_of(filters.begin(), filters.end(), [](const auto& filter) { return filter->reach().has_value(); });
 }
 
+/// A recording that only comes forward, read ahead less far than it would be by itself.
+class InOrder : public FrameSource {
+public:
+    InOrder(std::unique_ptr<Recording> recording, size_t ahead_bytes)
+        : recording_(std::move(recording)),
+          frames_(*recording_, {.threads = recording_->threads(), .ahead_bytes = ahead_bytes}) {}
+
+    const SourceInfo& info() const override { return recording_->info(); }
+    const Json& user_metadata() const override { return recording_->user_metadata(); }
+    const std::vector<std::string>& warnings() const override { return recording_->warnings(); }
+    std::vector<Json> extra_data() override {
+        return last_read_ < 0 ? std::vector<Json>() : recording_->extra_data_of(last_read_);
+    }
+    std::optional<Frame> next() override {
+        last_read_ = -1;
+        const int64_t position = frames_.position();
+        std::optional<Frame> frame = frames_.next();
+        if (frame) last_read_ = position;
+        return frame;
+    }
+    bool rewind() override {
+        frames_.seek(0);
+        last_read_ = -1;
+        return true;
+    }
+
+private:
+    std::unique_ptr<Recording> recording_;
+    SequentialReader frames_;
+    int64_t last_read_ = -1;
+};
+
 /// Frames of a recording behind filters; they can be had in any order where the filters allow it.
-std::unique_ptr<FrameSource> through(std::unique_ptr<Recording> recording, Filters filters) {
+std::unique_ptr<FrameSource> through(std::unique_ptr<Recording> recording, Filters filters, size_t ahead_bytes) {
     if (keeps_frames(filters)) return filtered_recording(std::move(recording), std::move(filters));
-    std::unique_ptr<FrameSource> frames = std::move(recording);
+    std::unique_ptr<FrameSource> frames = std::make_unique<InOrder>(std::move(recording), ahead_bytes);
     for (std::unique_ptr<Filter>& filter : filters) frames = std::move(frames) | std::move(filter);
     return frames;
 }
@@ -241,7 +274,6 @@ void CompositionOptions::declare(CLI::App& app) {
                       "how much later each is shown, in frames, numbers or seconds as --sync says: 0,12,-3");
     group->add_option("--rate", rate_text_, "how many times faster each goes: 1,2,0.5");
     group->add_option("--titles", title_text_, "what stands above each image of a mosaic: left eye,right eye");
-    group->require_option(0, 6);
     app.add_option("--colormap", colormap_text_,
                    "gray values in colours, for all recordings or one each: viridis,magma,none or gray=0:1 with what "
                    "the filter colormap takes");
@@ -280,17 +312,17 @@ void CompositionOptions::check(size_t recordings) {
 }
 
 void CompositionOptions::check_places() const {
-    const auto check = [this](const char* option, size_t given, bool one_for_all) {
-        if (given == 0 || given == recordings_ || (one_for_all && given == 1)) return;
+    const auto check = [](const char* option, size_t given, size_t recordings, bool one_for_all) {
+        if (given == 0 || given == recordings || (one_for_all && given == 1)) return;
         throw UsageError(fmt::format("--{} has {} values for {} recordings: give {}one for each", option, given,
-                                     recordings_, one_for_all ? "one for all of them, or " : ""));
+                                     recordings, one_for_all ? "one for all of them, or " : ""));
     };
-    const size_t colored = overlay_text_ ? std::min<size_t>(recordings_, 2) : recordings_;  // the third one is alpha
-    if (colormaps_.size() != colored) check("colormap", colormaps_.size(), true);
-    check("input-filter", input_filters_.size(), true);
-    check("offset", offsets_.size(), false);
-    check("rate", rates_.size(), false);
-    check("titles", titles_.size(), false);
+    // The third one of an overlay is alpha.
+    check("colormap", colormaps_.size(), overlay_text_ ? std::min<size_t>(recordings_, 2) : recordings_, true);
+    check("input-filter", input_filters_.size(), recordings_, true);
+    check("offset", offsets_.size(), recordings_, false);
+    check("rate", rates_.size(), recordings_, false);
+    check("titles", titles_.size(), recordings_, false);
 }
 
 std::unique_ptr<Filter> CompositionOptions::colormap_of(size_t place) const {
@@ -389,6 +421,7 @@ Filters CompositionOptions::top_filters(const FrameSource& top) const {
 std::unique_ptr<FrameSource> CompositionOptions::compose(std::vector<std::unique_ptr<Recording>> recordings,
                                                          const SourceOptionGroup& opening) const {
     std::vector<ComposedSource> sources;
+    const size_t ahead_bytes = kComposedAheadBytes / recordings.size();
     for (size_t place = 0; place < recordings.size(); ++place) {
         Filters filters = filters_of(place, opening);
         if (place == 0 && !keeps_frames(filters)) {
@@ -397,7 +430,7 @@ std::unique_ptr<FrameSource> CompositionOptions::compose(std::vector<std::unique
                 "does so behind");
         }
         ComposedSource source;
-        source.frames = through(std::move(recordings[place]), std::move(filters));
+        source.frames = through(std::move(recordings[place]), std::move(filters), ahead_bytes);
         if (!offsets_.empty()) source.offset = offsets_[place];
         if (!rates_.empty()) source.rate = rates_[place];
         sources.push_back(std::move(source));
@@ -407,10 +440,9 @@ std::unique_ptr<FrameSource> CompositionOptions::compose(std::vector<std::unique
 
 std::unique_ptr<FrameSource> CompositionOptions::selected(FrameSource& composition, Recording& leading,
                                                           const FrameSelection& selection) const {
-    const bool leaves_out = sync_.missing == MissingFrame::drop;
-    if (composition.random_access() && !leaves_out)
+    if (composition.random_access() && !leaves_out())
         return std::make_unique<SelectedFrames>(leading, selection, composition);
-    return std::make_unique<ForwardSelection>(composition, leading, selection, leaves_out);
+    return std::make_unique<ForwardSelection>(composition, leading, selection, leaves_out());
 }
 
 std::unique_ptr<FrameSource> CompositionOptions::mosaic_of(std::vector<ComposedSource> sources) const {

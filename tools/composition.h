@@ -30,6 +30,8 @@ public:
     /// Error(invalid_argument) for what makes no sense for so many.
     void check(size_t recordings);
     bool composes() const { return mosaic_ || overlay_; }
+    /// Whether frames of the first recording may be left out (--sync missing=drop).
+    bool leaves_out() const { return composes() && sync_.missing == MissingFrame::drop; }
     /// --gray, --input-filter and --colormap of recording `place`.
     Filters filters_of(size_t place, const SourceOptionGroup& opening) const;
     /// The recordings, which belong to the result, as one.

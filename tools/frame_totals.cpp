@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <future>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel_reader.h"
@@ -51,15 +52,27 @@ auto on_threads(size_t count, Work work) {
 
 }  // namespace
 
-std::unique_ptr<Filter> measuring(const std::vector<NamedRegion>& regions, const StatisticsOptions& options) {
-    return frame_filter([&regions, options](Frame frame) {
+void ChannelTotals::add(int64_t index, double mean) {
+    if (std::isnan(mean)) return;
+    frame_means.add_reals(1, mean, 0, mean, mean);
+    if (!(mean >= darkest.mean)) darkest = {index, mean};
+    if (!(mean <= brightest.mean)) brightest = {index, mean};
+}
+
+FrameTotals::FrameTotals(std::vector<NamedRegion> regions, MotionFrom motion, LineReceiver trace)
+    : named_(std::move(regions)), motion_from_(motion), trace_(std::move(trace)), totals_(named_.size()) {}
+
+std::unique_ptr<Filter> FrameTotals::measuring(const StatisticsOptions& options) {
+    return frame_filter([this, options](Frame frame) {
         auto measured = std::make_shared<Measured>();
-        for (const NamedRegion& region : regions) {
+        for (size_t i = 0; i < named_.size(); ++i) {
             try {
-                measured->regions.push_back(image_statistics(frame.image, region.region, options));
+                RegionStatistics statistics = image_statistics(frame.image, named_[i].region, options);
+                if (options.bins > 0) add_histograms(i, std::exchange(statistics.histograms, {}));
+                measured->regions.push_back(std::move(statistics));
             } catch (const Error& error) {
-                if (region.name.empty()) throw error.at({{}, {}, frame.index});
-                throw Error(error.code(), {{}, {}, frame.index}, region.name + ": " + error.message());
+                const std::string& name = named_[i].name;
+                throw Error(error.code(), {{}, {}, frame.index}, (name.empty() ? "" : name + ": ") + error.message());
             }
         }
         measured->owner = std::move(frame.owner);
@@ -68,15 +81,16 @@ std::unique_ptr<Filter> measuring(const std::vector<NamedRegion>& regions, const
     });
 }
 
-void ChannelTotals::add(int64_t index, double mean) {
-    if (std::isnan(mean)) return;
-    frame_means.add_reals(1, mean, 0, mean, mean);
-    if (!(mean >= darkest.mean)) darkest = {index, mean};
-    if (!(mean <= brightest.mean)) brightest = {index, mean};
+void FrameTotals::add_histograms(size_t region, std::vector<Histogram> histograms) {
+    const std::lock_guard lock(histograms_mutex_);
+    std::vector<Histogram>& totals = totals_[region].histograms;
+    // Frames of other types are refused by write().
+    if (totals.size() != histograms.size()) {
+        totals = std::move(histograms);
+        return;
+    }
+    for (size_t channel = 0; channel < totals.size(); ++channel) totals[channel].merge(histograms[channel]);
 }
-
-FrameTotals::FrameTotals(const std::vector<NamedRegion>& regions, MotionFrom motion, LineReceiver trace)
-    : named_(regions), motion_from_(motion), trace_(std::move(trace)), totals_(regions.size()) {}
 
 void FrameTotals::write(const Frame& frame) {
     const ImageType type = ImageType::of(frame.image);

@@ -4,14 +4,15 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/filter.h"
 #include "base/frame_source.h"
+#include "filters/image_motion.h"
 #include "filters/image_statistics.h"
-#include "filters/measurements.h"
 
 namespace reelstore {
 
@@ -22,9 +23,6 @@ struct NamedRegion {
 
 /// Which frame the motion of each frame is measured against.
 enum class MotionFrom { none, first, previous };
-
-/// Measures frames, each by itself; what it finds goes with the frame to a FrameTotals. `regions` must outlive it.
-std::unique_ptr<Filter> measuring(const std::vector<NamedRegion>& regions, const StatisticsOptions& options);
 
 /// The frame whose mean was the lowest or highest.
 struct Extreme {
@@ -43,6 +41,7 @@ struct ChannelTotals {
 
 struct RegionTotals {
     RegionStatistics pixels;
+    std::vector<Histogram> histograms;  ///< one a channel; empty unless asked for
     std::vector<ChannelTotals> channels;
 };
 
@@ -54,14 +53,18 @@ struct MotionTotals {
     Extreme farthest;  ///< frame of the longest shift, in pixels
 };
 
-/// Adds up what measuring() found, and writes it down frame by frame; the end of a pipeline.
+/// Adds up what is measured in frames, and writes it down frame by frame: the end of a pipeline, whose last filter is
+/// measuring().
 class FrameTotals : public FrameSink {
 public:
     using LineReceiver = std::function<void(const std::string&)>;
 
-    /// `regions` as measuring() got them; they must outlive this. `trace` gets the lines of a CSV table, the heading
-    /// first; null: none is wanted.
-    FrameTotals(const std::vector<NamedRegion>& regions, MotionFrom motion, LineReceiver trace);
+    /// `trace` gets the lines of a CSV table, the heading first; null: none is wanted.
+    FrameTotals(std::vector<NamedRegion> regions, MotionFrom motion, LineReceiver trace);
+
+    /// Measures frames, each by itself, on as many threads as a pipeline has for it; what it finds goes with the frame.
+    /// This object must outlive it.
+    std::unique_ptr<Filter> measuring(const StatisticsOptions& options);
 
     /// Throws Error(wrong_type) when the frame is of another type than those before.
     void write(const Frame& frame) override;
@@ -70,21 +73,25 @@ public:
 
     int64_t frames() const { return frames_; }
     const ImageType& type() const { return type_; }  ///< of the frames; empty() without
-    const std::vector<RegionTotals>& regions() const { return totals_; }
+    const std::vector<NamedRegion>& names() const { return named_; }
+    const std::vector<RegionTotals>& regions() const { return totals_; }  ///< in the same order
     const MotionTotals& motion() const { return motion_; }
 
 private:
+    void add_histograms(size_t region, std::vector<Histogram> histograms);
     void begin(const ImageType& type);
     void pass_on();
     std::vector<std::optional<ImageMotion>> motions_of_waiting();
     void add(int64_t index, const std::optional<ImageMotion>& motion);
     void write_trace(const Frame& frame, const std::optional<ImageMotion>& motion) const;
 
-    const std::vector<NamedRegion>& named_;
+    const std::vector<NamedRegion> named_;
     MotionFrom motion_from_;
     LineReceiver trace_;
     ImageType type_;
     int64_t frames_ = 0;
+    /// Counts of histograms are added where they are made, in any order: they may be larger than the frames that wait.
+    std::mutex histograms_mutex_;
     std::vector<RegionTotals> totals_;
     MotionTotals motion_;
     std::vector<Frame> waiting_;  ///< for others, so that some motions can be measured at once

@@ -1,5 +1,6 @@
 #include "tools/source_options.h"
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
@@ -7,12 +8,16 @@
 #include "store/filtered_recording.h"
 #include "store/open_source.h"
 #include "tools/codec_options.h"
+#include "tools/console.h"
 #include "tools/ranges.h"
 #include "tools/verb.h"
 
 namespace reelstore {
 
 namespace {
+
+/// Frames from which on reading all of them takes so long that one should be told.
+constexpr int64_t kLongFirstPass = 5000;
 
 /// "X:Y:WIDTH:HEIGHT"
 cv::Rect parse_crop(const std::string& text) {
@@ -103,6 +108,8 @@ std::unique_ptr<Recording> SourceOptionGroup::through(std::unique_ptr<Recording>
                                                       std::vector<std::unique_ptr<Filter>> made) const {
     const std::vector<FilterCall> calls = parse_filter_list(filter_list());
     for (size_t i = 0; i < made.size(); ++i) {
+        if (made[i]->needs_first_pass() && recording->frame_count() >= kLongFirstPass)
+            print_note(fmt::format("the filter {} reads all {} frames first", calls[i].name, recording->frame_count()));
         if (made[i]->reach()) continue;
         throw UsageError("the filter " + calls[i].name +
                          " changes number or order of the frames, so that none can be looked up behind it; `store "

@@ -54,8 +54,8 @@ Json region_json(const NamedRegion& region, const RegionTotals& totals, const Im
         one["frame_mean_std"] = finite_or_null(totals.channels[channel].frame_means.standard_deviation());
         one["darkest_frame"] = extreme_json(totals.channels[channel].darkest);
         one["brightest_frame"] = extreme_json(totals.channels[channel].brightest);
-        if (!totals.pixels.histograms.empty()) {
-            const Histogram& histogram = totals.pixels.histograms[channel];
+        if (!totals.histograms.empty()) {
+            const Histogram& histogram = totals.histograms[channel];
             one["histogram"] = {{"low", histogram.low},
                                 {"high", histogram.high},
                                 {"counts", histogram.counts},
@@ -87,11 +87,11 @@ std::string mean_text(double value) {
 
 }  // namespace
 
-Json regions_json(const std::vector<NamedRegion>& regions, const FrameTotals& frames) {
+Json regions_json(const FrameTotals& frames) {
     Json json = Json::array();
     if (frames.frames() == 0) return json;
-    for (size_t i = 0; i < regions.size(); ++i)
-        json.push_back(region_json(regions[i], frames.regions()[i], frames.type()));
+    for (size_t i = 0; i < frames.names().size(); ++i)
+        json.push_back(region_json(frames.names()[i], frames.regions()[i], frames.type()));
     return json;
 }
 
@@ -156,7 +156,8 @@ Json numbers_json(const IntervalStatistics& numbers) {
     return json;
 }
 
-void StatisticsText::pixels(const std::vector<NamedRegion>& regions, const FrameTotals& frames) {
+void StatisticsText::pixels(const FrameTotals& frames) {
+    const std::vector<NamedRegion>& regions = frames.names();
     const ImageType& type = frames.type();
     if (frames.frames() == 0) return;
     size_t width = 7;
@@ -175,10 +176,10 @@ void StatisticsText::pixels(const std::vector<NamedRegion>& regions, const Frame
         }
     }
     for (size_t i = 0; i < regions.size(); ++i) {
-        for (size_t channel = 0; channel < frames.regions()[i].pixels.histograms.size(); ++channel) {
+        for (size_t channel = 0; channel < frames.regions()[i].histograms.size(); ++channel) {
             std::string name = regions[i].name.empty() ? "" : regions[i].name + " ";
             histogram(name + channel_name(static_cast<int>(channel), type.channels),
-                      frames.regions()[i].pixels.histograms[channel]);
+                      frames.regions()[i].histograms[channel]);
         }
     }
 }
@@ -216,7 +217,8 @@ void StatisticsText::intervals(const IntervalStatistics& times, const Recording&
     line("jitter", "std {}; from the median: half within {}, 99 % within {}", short_time(times.standard_deviation),
          short_time(times.median_deviation), short_time(times.p99_deviation));
     if (times.repeated_times + times.backward_times > 0)
-        line("", "{} the time of the frame before, {} an earlier one", times.repeated_times, times.backward_times);
+        line("", "{} with the time of the one before, {} with an earlier one",
+             counted(times.repeated_times, "frame", "frames"), times.backward_times);
     gaps(times, recording);
 }
 

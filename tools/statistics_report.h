@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "base/json.h"
 #include "store/interval_statistics.h"
@@ -16,7 +15,7 @@ namespace reelstore {
 
 // What `store stats` prints.
 
-Json regions_json(const std::vector<NamedRegion>& regions, const FrameTotals& frames);
+Json regions_json(const FrameTotals& frames);
 Json motion_json(const MotionTotals& motion, MotionFrom from);
 Json intervals_json(const IntervalStatistics& times);
 Json numbers_json(const IntervalStatistics& numbers);
@@ -30,7 +29,7 @@ public:
     void line(const char* name, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
         fmt::print(out_, "{:<12} {}\n", name, fmt::format(format, std::forward<Arguments>(arguments)...));
     }
-    void pixels(const std::vector<NamedRegion>& regions, const FrameTotals& frames);
+    void pixels(const FrameTotals& frames);
     void motion(const MotionTotals& motion, MotionFrom from);
     void intervals(const IntervalStatistics& times, const Recording& recording);
     void numbers(const IntervalStatistics& numbers);

@@ -149,15 +149,13 @@ Work measure(const Chain& chain, int repetitions, const fs::path& folder) {
     for (int repetition = 0; repetition < repetitions; ++repetition) {
         const bool last = repetition + 1 == repetitions;
         std::vector<Pass> passes;
-        fs::remove(output);
-        passes.push_back(timed_command(
-            {REELSTORE_BENCH_STORE, "extract", chain.input.string(), output.string(), "--filter", chain.filters()},
-            chain.frames));
+        passes.push_back(timed_command({REELSTORE_BENCH_STORE, "extract", chain.input.string(), output.string(),
+                                        "--force", "--filter", chain.filters()},
+                                       chain.frames));
         if (last) passes.back().wrong_frames = wrong_images(output, expected, 0);
         passes.push_back(run_library(chain));
         passes.push_back(run_one_thread(chain));
         for (const int threads : {0, 1}) {
-            fs::remove(output);
             passes.push_back(run_python(chain, output, threads));
             if (last) passes.back().wrong_frames = wrong_images(output, expected, chain.tolerance);
         }

@@ -21,8 +21,6 @@ namespace reelstore::bench {
 
 namespace {
 
-constexpr int kMostChannels = 4;
-
 constexpr char kOpenCv[] = "OpenCV";
 constexpr char kMemcpy[] = "memcpy";
 

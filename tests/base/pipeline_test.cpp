@@ -4,6 +4,8 @@
 #include <chrono>
 #include <thread>
 
+#include <opencv2/core.hpp>
+
 #include "base/bounded_queue.h"
 #include "base/error.h"
 #include "base/pipeline.h"
@@ -347,6 +349,17 @@ TEST_SUITE("threads") {
                            return image;
                        }));
         CHECK(run_pipeline(source, filters, sink, options, stop.get_token()).cancelled);
+        CHECK(sink.frames.empty());
+        CHECK(sink.closed == 1);
+    }
+
+    TEST_CASE("an error of a first pass closes the sink and is thrown") {
+        CountingSource source(100, true);
+        source.damaged = 20;
+        CollectingSink sink;
+        Filters filters;
+        filters.push_back(std::make_unique<NumberBySum>());
+        CHECK_THROWS_WITH_AS(run_pipeline(source, filters, sink), "frame 20 is damaged", Error);
         CHECK(sink.frames.empty());
         CHECK(sink.closed == 1);
     }

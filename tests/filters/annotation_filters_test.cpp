@@ -312,6 +312,12 @@ TEST_CASE("annotation_filters: the plot shows the values of its window") {
     }
     // The latest is marked by a disc, the one before is not.
     CHECK(cv::countNonZero(strip.col(211 - margin - 1).rowRange(10, 20) > 200) >= 5);
+    // A value between two that are no numbers is a dot.
+    const auto dotted = made("plot=v:frames=3:height=101:labels=no:low=0:high=10:color=white:background=black");
+    for (const Json& value : {Json(std::nan("")), Json(5), Json(std::nan(""))})
+        last = changed(*dotted, frame_of(cv::Mat(20, 211, CV_8U, cv::Scalar(0)), 0, {{{"v", value}}})).image;
+    CHECK(last.at<uint8_t>(20 + 50, 105) > 200);
+    CHECK(last.at<uint8_t>(20 + 50, 115) == 0);
     // Nothing but the two lines of the ends where there is no value.
     const cv::Mat none =
         changed(*made("plot=w:height=101:labels=no:background=black"), frame_of(cv::Mat(20, 211, CV_8U, cv::Scalar(0))))

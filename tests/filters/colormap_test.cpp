@@ -209,22 +209,23 @@ TEST_CASE("colormap: what it has to see before") {
 }
 
 TEST_CASE("colormap: limits that lie beyond the values") {
-    const cv::Mat image = (cv::Mat_<float>(1, 3) << 1, 2, 3);
+    const cv::Mat image = (cv::Mat_<float>(1, 4) << 1, 2, 3, 2.5F);
     const Colormap map = find_colormap("hot");
     cv::Mat result = colored({.map = map, .low = 10}, image);  // the largest value lies below it
-    for (int i = 0; i < 3; ++i) CHECK(result.at<cv::Vec3b>(i) == bgr(map[0]));
+    for (int i = 0; i < 4; ++i) CHECK(result.at<cv::Vec3b>(i) == bgr(map[0]));
     result = colored({.map = map, .low = 2, .below = Color{1, 2, 3}}, image);  // and here above
     CHECK(result.at<cv::Vec3b>(0) == cv::Vec3b(3, 2, 1));
     CHECK(result.at<cv::Vec3b>(1) == bgr(map[0]));
     CHECK(result.at<cv::Vec3b>(2) == bgr(map[255]));
+    CHECK(result.at<cv::Vec3b>(3) == bgr(map[128]));
     result = colored({.map = map, .high = 2, .above = Color{1, 2, 3}}, image);
     CHECK(result.at<cv::Vec3b>(0) == bgr(map[0]));
     CHECK(result.at<cv::Vec3b>(1) == bgr(map[255]));
     CHECK(result.at<cv::Vec3b>(2) == cv::Vec3b(3, 2, 1));
     result = colored({.map = map, .high = -1, .above = Color{1, 2, 3}}, image);
-    for (int i = 0; i < 3; ++i) CHECK(result.at<cv::Vec3b>(i) == cv::Vec3b(3, 2, 1));
+    for (int i = 0; i < 4; ++i) CHECK(result.at<cv::Vec3b>(i) == cv::Vec3b(3, 2, 1));
     result = colored({.map = map, .reverse = true, .low = -1e300, .high = 1e300}, image);
-    for (int i = 0; i < 3; ++i) CHECK(result.at<cv::Vec3b>(i) == bgr(map[127]));
+    for (int i = 0; i < 4; ++i) CHECK(result.at<cv::Vec3b>(i) == bgr(map[127]));
     CHECK(error_of([&] { colormap({.low = 2, .high = 1}); }) == ErrorCode::invalid_argument);
     CHECK(error_of([&] { colormap({.low = NAN}); }) == ErrorCode::invalid_argument);
     CHECK(error_of([&] { colormap({.high = INFINITY}); }) == ErrorCode::invalid_argument);

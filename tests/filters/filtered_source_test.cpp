@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "base/numbered_frames.h"
 #include "base/parallel_reader.h"
+#include "base/pipeline.h"
+#include "filters/filter_table.h"
 #include "filters/geometry.h"
 #include "tests/image_equality.h"
 
@@ -24,11 +26,16 @@ public:
     explicit NumberedFrames(int count) : count_(count) {
         info_.image_type = kType;
         info_.frame_count = count;
+        info_.frame_rate = 10;
     }
     const SourceInfo& info() const override { return info_; }
     std::optional<Frame> next() override {
         if (next_ >= count_) return std::nullopt;
         return at_index(next_++);
+    }
+    bool rewind() override {
+        next_ = 0;
+        return true;
     }
     RandomAccess* random_access() override { return this; }
     int64_t frame_count() const override { return count_; }
@@ -121,6 +128,46 @@ public:
 private:
     std::shared_ptr<std::atomic<int>> passes_;
     int64_t total_ = 0;
+};
+
+/// One of its frames cannot be read; counts what is asked for.
+class DamagedFrames : public NumberedFrames {
+public:
+    DamagedFrames(int count, int64_t damaged) : NumberedFrames(count), damaged_(damaged) {}
+    Frame at_index(int64_t index) override {
+        ++asked;
+        if (index == damaged_) throw Error(ErrorCode::corrupt, "is damaged");
+        return NumberedFrames::at_index(index);
+    }
+
+    int asked = 0;
+
+private:
+    int64_t damaged_;
+};
+
+/// Does not like the fourth of the frames that it has to see first.
+class Disliking : public Filter {
+public:
+    bool each_by_itself() const override { return true; }
+    bool needs_first_pass() const override { return true; }
+    void first_pass(const Frame&) override {
+        if (++seen == 4) throw Error(ErrorCode::wrong_type, "nothing for me");
+    }
+    void push(Frame frame, const Receiver& receiver) override { receiver(std::move(frame)); }
+
+    static inline std::atomic<int> seen = 0;
+};
+
+/// The places of frames and their records, as they are written.
+class RecordsSink : public FrameSink {
+public:
+    void write(const Frame& frame) override { indices.push_back(frame.index); }
+    void write_extra_data(const Json& record) override { records.emplace_back(indices.size() - 1, record["value"]); }
+    void close() override {}
+
+    std::vector<int64_t> indices;
+    std::vector<std::pair<size_t, int64_t>> records;
 };
 
 /// Only forward, as a camera or a pipe is.
@@ -267,6 +314,95 @@ TEST_CASE("filtered_source: what has to see all frames first does so once, for a
     auto once = std::unique_ptr<FrameSource>(std::make_unique<Forward>(5)) | std::make_unique<AddTotal>(passes);
     CHECK_FALSE(once->random_access());
     CHECK_THROWS_WITH_AS(once->next(), doctest::Contains("come only once"), Error);
+}
+
+TEST_CASE("filtered_source: a first pass is not made before a frame is asked for, behind other filters neither") {
+    const auto passes = std::make_shared<std::atomic<int>>(0);
+    auto source = numbered(30) | std::make_unique<AddTotal>(passes) |
+                  image_filter([](const cv::Mat& image) { return image; }) | std::move(make_filters("mean=3").front());
+    CHECK(source->info().image_type.empty());
+    CHECK(*passes == 0);
+    CHECK(source->random_access()->at_index(7).number == 7 * 2 + 29 * 30);
+    CHECK(*passes == 1);
+}
+
+TEST_CASE("filtered_source: a first pass that failed is not made again, which would count frames twice") {
+    const auto source = numbered(10) | std::make_unique<Disliking>();
+    for (int round = 0; round < 2; ++round)
+        CHECK_THROWS_WITH_AS(source->random_access()->at_index(5), doctest::Contains("nothing for me"), Error);
+    CHECK_THROWS_WITH_AS(source->next(), doctest::Contains("nothing for me"), Error);
+    CHECK(Disliking::seen == 4);
+}
+
+TEST_CASE("filtered_source: behind a damaged frame, those before it are not read again and again") {
+    constexpr int kCount = 60;
+    for (const int64_t before : {int64_t{3}, FilterReach::kAll}) {
+        CAPTURE(before);
+        auto frames = std::make_unique<DamagedFrames>(kCount, 40);
+        DamagedFrames& damaged = *frames;
+        const auto source = std::unique_ptr<FrameSource>(std::move(frames)) | std::make_unique<IndexSum>(before, 0);
+        RandomAccess* const access = source->random_access();
+        int readable = 0;
+        for (int64_t index = 0; index < kCount; ++index) {
+            try {
+                const Frame frame = access->at_index(index);
+                ++readable;
+                CHECK(frame.index == index);
+                const int64_t first = before > index ? 0 : index - before;
+                CHECK(frame.image.at<int>(0, 0) == (first + index) * (index - first + 1) / 2);
+            } catch (const Error& error) {
+                CHECK(error.code() == ErrorCode::corrupt);
+                CHECK(index >= 40);
+            }
+        }
+        CHECK(readable == (before == 3 ? kCount - 4 : 40));
+        CHECK(damaged.asked < kCount + 10);
+        CHECK(access->at_index(39).index == 39);
+        CHECK_THROWS_AS(access->at_index(41), Error);
+        CHECK(access->at_index(38).index == 38);
+    }
+}
+
+TEST_CASE("filtered_source: a window may be said to reach as far as numbers go") {
+    const int64_t far = FilterReach::kAll / 2;
+    const auto source = numbered(60) | std::make_unique<IndexSum>(far, far);
+    CHECK(source->random_access()->entry_of(59) == 0);
+    CHECK(source->random_access()->at_index(59).image.at<int>(0, 0) == 59 * 30);
+}
+
+TEST_CASE("filtered_source: through temporal filters extra data comes once, with its frame") {
+    constexpr int kCount = 14;
+    for (const char* list :
+         {"skip=2", "hold=3", "rate=25", "rate=4", "difference=2", "difference=3:center=yes", "normalize-pixelwise",
+          "normalize-sliding=5", "smooth", "mean=4", "background", "background-mean=5", "background-median",
+          "evolve-jitter", "hold=2,skip=5", "rate=25,mean=3", "hold=2,mean=3,invert"}) {
+        CAPTURE(list);
+        // Three ways: filters of a pipeline, of its source, and of a source that comes frame by frame.
+        NumberedFrames plain(kCount);
+        RecordsSink piped;
+        run_pipeline(plain, make_filters(list), piped, {.keep_numbers = true});
+        auto filtered = numbered(kCount);
+        for (auto& filter : make_filters(list)) filtered = std::move(filtered) | std::move(filter);
+        RecordsSink read;
+        run_pipeline(*filtered, {}, read, {.keep_numbers = true});
+        auto stepped = numbered(kCount);
+        for (auto& filter : make_filters(list)) stepped = std::move(stepped) | std::move(filter);
+        RecordsSink told;
+        while (const std::optional<Frame> frame = stepped->next()) {
+            told.write(*frame);
+            for (const Json& record : stepped->extra_data()) told.write_extra_data(record);
+        }
+        std::vector<std::pair<size_t, int64_t>> expected;
+        for (size_t i = 0; i < piped.indices.size(); ++i) {
+            const int64_t index = piped.indices[i];
+            if (index % 3 == 0 && (i == 0 || piped.indices[i - 1] != index)) expected.emplace_back(i, index);
+        }
+        CHECK(expected.size() >= 2);
+        for (const RecordsSink* sink : {&piped, &read, &told}) {
+            CHECK(sink->indices == piped.indices);
+            CHECK(sink->records == expected);
+        }
+    }
 }
 
 TEST_CASE("filtered_source: a source without frames") {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct FrameList {
     bool has_times = true;
     bool knows_type = true;
     int64_t group = 1;  ///< frames of one entry
+    /// What will_read() was told; null: it is not kept.
+    std::shared_ptr<std::vector<std::vector<int64_t>>> announced = {};
 };
 
 /// Numbered images, with a record of extra data for every third one.
@@ -70,6 +73,9 @@ public:
         return {{{"image", list_.first_image + index}}};
     }
     int64_t entry_of(int64_t index) override { return index - index % list_.group; }
+    void will_read(std::span<const int64_t> indices) override {
+        if (list_.announced) list_.announced->emplace_back(indices.begin(), indices.end());
+    }
     std::unique_ptr<RandomAccess> clone_access() override { return std::make_unique<ListedFrames>(list_); }
 
 private:

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/filter.h"
 #include "filters/geometry.h"
+#include "filters/image_motion.h"
 #include "tests/sanitized.h"
 #include "tests/thrown_error.h"
 
@@ -78,7 +79,6 @@ TEST_CASE("measurements: motion in images of every type, large and small, noisy 
     };
     for (const auto& [depth, scale] : {std::pair(CV_8U, 1.0), std::pair(CV_16U, 200.0), std::pair(CV_16S, 100.0),
                                        std::pair(CV_32F, 1e-3), std::pair(CV_64F, 1e5)}) {
-        CAPTURE(depth);
         check_motion(image_motion(as(image, depth, scale), as(other, depth, scale)), 4.5, 2.25, -3);
     }
     for (const int channels : {3, 4}) {
@@ -105,6 +105,15 @@ TEST_CASE("measurements: motion in images of every type, large and small, noisy 
     cv::Mat(texture({60, 50}, 9)).copyTo(part(cv::Rect(90, 60, 60, 50)));
     part(cv::Rect(20, 10, 30, 20)) = std::numeric_limits<float>::quiet_NaN();
     check_motion(image_motion(image, part), 4.5, 2.25, -3);
+
+    // What lies outside of a spot is masked, in both at the same place.
+    cv::Mat spot(image.size(), CV_8U, cv::Scalar(255));
+    cv::ellipse(spot, {105, 75}, {70, 50}, 20, 0, 360, cv::Scalar(0), -1);
+    cv::Mat masked = image.clone();
+    cv::Mat other_masked = other.clone();
+    masked.setTo(kNaN, spot);
+    other_masked.setTo(kNaN, spot);
+    check_motion(image_motion(masked, other_masked), 4.5, 2.25, -3, 0.1, 0.05);
 
     if (kSanitized) return;
     const cv::Mat large = texture({1500, 1000}, 5);

@@ -137,6 +137,9 @@ TEST_CASE("overlay: alpha from a mask, a channel and a third recording multiply"
     CHECK(shown(images({base}), images({top}), options).at<cv::Vec3b>(1, 1) == cv::Vec3b(110, 110, 110));
     CHECK(shown(images({base}), images({top}), options, images({third})).at<cv::Vec3b>(1, 1) ==
           cv::Vec3b(105, 105, 105));
+    const cv::Mat colored(4, 6, CV_16UC3, cv::Scalar(32768, 32768, 32768));
+    CHECK(shown(images({base}), images({top}), options, images({colored})).at<cv::Vec3b>(1, 1) ==
+          cv::Vec3b(105, 105, 105));
     options.opacity = 0.5;
     options.mask.release();
     CHECK(shown(images({base}), images({top}), options, images({third})).at<cv::Vec3b>(1, 1) ==
@@ -215,17 +218,20 @@ TEST_CASE("overlay: a top of another size is fitted or placed") {
 
 TEST_CASE("overlay: what cannot be") {
     const auto lay = [](const OverlayOptions& options, const cv::Mat& top, std::optional<ComposedSource> alpha = {}) {
-        return code_of([&] { shown(images({gray(1)}), images({top}), options, std::move(alpha)); });
+        return code_of([&] { overlay(images({gray(1)}), images({top}), options, {}, std::move(alpha)); });
     };
     CHECK(lay({}, gray(2, {4, 6})) == ErrorCode::wrong_type);
     CHECK(lay({}, cv::Mat(4, 6, CV_16S)) == ErrorCode::wrong_type);
     CHECK(lay({.mask = gray(1, {4, 6})}, gray(2)) == ErrorCode::wrong_type);
-    CHECK(lay({.mask = cv::Mat(4, 6, CV_8UC3)}, gray(2)) == ErrorCode::wrong_type);
+    CHECK(lay({.mask = cv::Mat(4, 6, CV_8UC2)}, gray(2)) == ErrorCode::wrong_type);
+    CHECK(lay({.mask = cv::Mat(4, 6, CV_64F)}, gray(2)) == ErrorCode::wrong_type);
     CHECK(lay({}, gray(2), images({gray(1, {3, 3})})) == ErrorCode::wrong_type);
     CHECK(lay({.opacity = 1.5}, gray(2)) == ErrorCode::invalid_argument);
     CHECK(lay({.scale = 0}, gray(2)) == ErrorCode::invalid_argument);
     CHECK(lay({.fit = true, .scale = 2}, gray(2)) == ErrorCode::invalid_argument);
     CHECK(lay({.fit = true, .position = cv::Point(1, 1)}, gray(2)) == ErrorCode::invalid_argument);
+    const auto later = overlay(images({gray(1)}), images({gray(2, {4, 6})}, 0, false), {});
+    CHECK(code_of([&] { later->next(); }) == ErrorCode::wrong_type);
     CHECK(lay({.scale = 1000, .position = cv::Point(1, 1)}, gray(2, {100, 100})) == ErrorCode::invalid_argument);
 }
 

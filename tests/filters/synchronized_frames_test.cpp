@@ -14,6 +14,7 @@
 #include "base/parallel_reader.h"
 #include "filters/filtered_source.h"
 #include "tests/filters/listed_frames.h"
+#include "tests/sanitized.h"
 #include "tests/thrown_error.h"
 
 namespace reelstore {
@@ -180,28 +181,29 @@ FrameList random_list(int count, int first_image, std::mt19937& random) {
 
 }  // namespace
 
-TEST_CASE("synchronized_frames: by index, number and time, forward and in any order") {
-    std::mt19937 random(1);
-    for (const SyncBy by : {SyncBy::index, SyncBy::number, SyncBy::time}) {
-        for (const MissingFrame missing : {MissingFrame::drop, MissingFrame::hold, MissingFrame::blank}) {
-            for (int round = 0; round < 12; ++round) {
-                CAPTURE(int(by));
-                CAPTURE(int(missing));
-                CAPTURE(round);
-                Setting setting;
-                setting.sync = {by, missing, {}};
-                for (int i = 0; i < 3; ++i)
-                    setting.lists.push_back(
-                        random_list(i == 2 && round == 3 ? 0 : 1 + int(random() % 30), i * 100, random));
-                setting.lists[0].rewinds = setting.lists[1].rewinds = setting.lists[2].rewinds = true;
-                if (by == SyncBy::time) setting.sync.tolerance = round % 2 ? 0.5 : 0.021;
-                const bool shifted = round % 3 > 0;
-                setting.offsets = {0, 0, 0};
-                if (shifted && by == SyncBy::index) setting.offsets = {0, 3, -2.5};
-                if (shifted && by == SyncBy::number) setting.offsets = {0, 3, -2};
-                if (shifted && by == SyncBy::time) setting.offsets = {0, 0.123, -0.4567};
-                if (by != SyncBy::number && round % 4 > 1) setting.rates = {1, 2, 1.0 / 3};
-                check_everywhere(setting, random);
+TEST_SUITE("threads") {
+    TEST_CASE("synchronized_frames: by index, number and time, forward and in any order") {
+        std::mt19937 random(1);
+        for (const SyncBy by : {SyncBy::index, SyncBy::number, SyncBy::time}) {
+            for (const MissingFrame missing : {MissingFrame::drop, MissingFrame::hold, MissingFrame::blank}) {
+                for (int round = 0; round < (kSanitized ? 4 : 12); ++round) {
+                    CAPTURE(int(by));
+                    CAPTURE(int(missing));
+                    CAPTURE(round);
+                    Setting setting;
+                    setting.sync = {by, missing, {}};
+                    for (int i = 0; i < 3; ++i)
+                        setting.lists.push_back(
+                            random_list(i == 2 && round == 3 ? 0 : 1 + int(random() % 30), i * 100, random));
+                    if (by == SyncBy::time) setting.sync.tolerance = round % 2 ? 0.5 : 0.021;
+                    const bool shifted = round % 3 > 0;
+                    setting.offsets = {0, 0, 0};
+                    if (shifted && by == SyncBy::index) setting.offsets = {0, 3, -2.5};
+                    if (shifted && by == SyncBy::number) setting.offsets = {0, 3, -2};
+                    if (shifted && by == SyncBy::time) setting.offsets = {0, 0.123, -0.4567};
+                    if (by != SyncBy::number && round % 4 > 1) setting.rates = {1, 2, 1.0 / 3};
+                    check_everywhere(setting, random);
+                }
             }
         }
     }
@@ -414,6 +416,26 @@ TEST_CASE("synchronized_frames: what goes down cannot be synchronised by") {
           std::vector<std::string>{"first: frame index 4: has no time to be synchronised by: use the index"});
     CHECK(errors(SyncBy::time, 1, without, true) ==
           std::vector<std::string>{"other: frame index 4: has no time to be synchronised by: use the index"});
+}
+
+TEST_CASE("synchronized_frames: groups of pictures of all sources count, and are announced") {
+    for (const SyncBy by : {SyncBy::index, SyncBy::time}) {
+        Setting setting{{by, MissingFrame::hold, {}}, {FrameList{.name = "first"}, FrameList{.name = "slow"}}, {}, {}};
+        setting.lists[0].stamps = even_stamps(40, 10);
+        setting.lists[1].stamps = even_stamps(10, 5);
+        if (by == SyncBy::index) setting.rates = {1, 0.5};
+        setting.lists[0].group = 5;
+        setting.lists[1].group = 4;
+        for (FrameList& list : setting.lists) list.announced = std::make_shared<std::vector<std::vector<int64_t>>>();
+        const auto source = composed(setting, true);
+        RandomAccess& access = *source->random_access();
+        std::vector<int64_t> entries;
+        for (const int64_t index : {0, 7, 9, 11, 17, 18, 36, 9}) entries.push_back(access.entry_of(index));
+        CHECK(entries == std::vector<int64_t>{0, 0, 5, 8, 15, 15, 35, 5});
+        access.will_read(std::vector<int64_t>{2, 3, 6, 9});
+        CHECK(*setting.lists[0].announced == std::vector<std::vector<int64_t>>{{2, 3}});
+        CHECK(*setting.lists[1].announced == std::vector<std::vector<int64_t>>{{1, 3}});
+    }
 }
 
 TEST_CASE("synchronized_frames: where one source only comes forward, all do") {

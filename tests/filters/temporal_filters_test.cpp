@@ -177,6 +177,8 @@ const char* const kOneForEach[] = {
     "background=seconds=0.2:result=background",
     "background-mean=5",
     "background-mean=8:difference",
+    "background-median=3",
+    "background-median=result=background:type=float64",
     "evolve-jitter=threshold=0.001",
     "evolve-jitter=threshold=0.001:reference=previous",
 };
@@ -343,6 +345,13 @@ TEST_CASE("temporal_filters: a running background follows by share or by time") 
     // What is missing at first counts from its first value on.
     near(values_of(results_of("background=0.5:result=difference", plain_frames({kNaN, 8, 4}))), {kNaN, 0, -4});
 
+    // Medians of frames 0, 2, 4 and 6.
+    near(values_of(results_of("background-median=3:difference", plain_frames({1, 90, 3, 90, 8, 90, 10}))),
+         {-4.5, 84.5, -2.5, 84.5, 2.5, 84.5, 4.5});
+    near(values_of(results_of("background-median", plain_frames({kNaN, 3, 5, 50}))), {kNaN, 2, 0, 45});
+    near(values_of(results_of("background-median=result=background", plain_frames({10, 200, 12}, CV_8U))),
+         {12, 12, 12});
+
     std::vector<Frame> timed_frames = plain_frames({10, 20, 20});
     timed_frames[1].time = timed_frames[0].time + 0.5;
     timed_frames[2].time = timed_frames[1].time + 2;
@@ -462,7 +471,7 @@ TEST_CASE("temporal_filters: single dark frames become brighter") {
 
 TEST_CASE("temporal_filters: frames of another size or type are refused, by index") {
     for (const char* text : {"difference", "normalize-pixelwise", "normalize-sliding=3", "smooth", "mean=3",
-                             "background", "evolve-jitter=reference=previous"}) {
+                             "background-median", "background", "evolve-jitter=reference=previous"}) {
         CAPTURE(text);
         std::vector<Frame> frames = plain_frames({1, 2, 3, 4});
         frames[2].image = cv::Mat::zeros(3, 2, CV_32F);
@@ -512,6 +521,7 @@ TEST_CASE("temporal_filters: options that make no sense are refused") {
                              "background=1.5",
                              "background=rate=0.1:seconds=3",
                              "background-mean=0",
+                             "background-median=0",
                              "rate",
                              "rate=0",
                              "skip",

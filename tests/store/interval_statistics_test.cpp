@@ -182,6 +182,39 @@ TEST_CASE("interval_statistics: gaps at the ends, and where they are") {
     CHECK(interval_statistics(frames_after(intervals), 0).longest_gaps.empty());
 }
 
+TEST_CASE("interval_statistics: losses and delays at random, with jitter, are those that were made") {
+    std::mt19937_64 random(1);
+    std::normal_distribution<double> jitter(0, 0.08);
+    std::uniform_real_distribution<double> chance(0, 1);
+    constexpr double kSeldom = 0.001;
+    std::vector<double> times;
+    std::vector<int64_t> numbers;
+    int64_t number = 0;
+    int64_t delays = 0;
+    double free_again = 0;
+    for (int i = 0; i < 30000; ++i) {
+        while (chance(random) < kSeldom) ++number;
+        double time = static_cast<double>(number) + jitter(random);
+        if (chance(random) < kSeldom) {
+            free_again = time + 1 + 4 * chance(random);
+            ++delays;
+        }
+        // What has to wait is handed over in short order.
+        if (time < free_again) {
+            time = free_again;
+            free_again += 0.05 + 0.3 * chance(random);
+        }
+        times.push_back(1577836800 + time / 25);
+        numbers.push_back(number++);
+    }
+    const IntervalStatistics found = interval_statistics(frames_at(times, numbers));
+    CHECK(found.missing_numbers == number - 30000);
+    CHECK(found.missing_numbers > 20);
+    CHECK(delays > 20);
+    CHECK(found.missing_frames == found.missing_numbers);
+    CHECK(found.delays >= delays);
+}
+
 TEST_CASE("interval_statistics: equal times") {
     const IntervalStatistics found = interval_statistics(frames_at({3, 3, 3, 3}));
     CHECK(found.median == 0);

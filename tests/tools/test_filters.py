@@ -48,13 +48,21 @@ class Filters(StoreTestCase):
                                                      - curve_black) / (curve_white - curve_black),
             "threshold=0.6": lambda x, white: numpy.where(x > 0.6, white, 0),
         }
-        for dtype in ("uint8", "uint16", "float32"):
-            for channels in (1, 3):
-                images = random_stack(dtype, channels)
-                for text, reference in references.items():
+        for dtype, channels in (("uint8", 3), ("uint16", 1), ("float32", 3)):
+            images = random_stack(dtype, channels)
+            if dtype == "float32":
+                images[0, 0, :8, 0] = numpy.nan, numpy.inf, -numpy.inf, 0, -0.0, 1e-40, -1e-40, 3e38
+            for text, reference in references.items():
+                with numpy.errstate(invalid="ignore", over="ignore"):
                     expected = as_type(reference(images.astype(float), white_of(dtype)), dtype)
-                    tolerance = 1e-5 if dtype == "float32" else 1
-                    self.assert_near(self.filtered(images, text), expected, tolerance, f"{text} {dtype} {channels}")
+                    if dtype == "float32" and text.startswith("curve"):
+                        expected[numpy.isnan(images)] = numpy.nan
+                result = self.filtered(images, text)
+                if dtype == "float32":
+                    self.assertEqual((result.dtype, result.shape), (expected.dtype, expected.shape), text)
+                    numpy.testing.assert_allclose(result, expected, atol=1e-5, rtol=1e-5, err_msg=text)
+                else:
+                    self.assert_near(result, expected, 1, f"{text} {dtype} {channels}")
 
     def test_values_far_beyond_the_type_are_cut_off(self):
         for dtype, channels, text in (("uint8", 1, "brightness=contrast=1e12"),
@@ -65,14 +73,27 @@ class Filters(StoreTestCase):
             self.assertTrue((result == white_of(dtype)).all(), f"{text} {dtype} {channels}")
 
     def test_normalize(self):
-        for dtype in ("uint8", "uint16", "int16", "float32", "float64"):
+        for dtype in ("uint8", "uint16", "int16", "float32"):
             images = random_stack("uint8" if dtype == "int16" else dtype).astype(dtype)
             low, high = [numpy.percentile(images, p, axis=(1, 2), keepdims=True) for p in (10, 90)]
             part = (images - low) / (high - low)
-            result = self.filtered(images, "8bit=low_percentile=10:high_percentile=90")
-            self.assert_near(result, as_type(part * 255, "uint8"), 1, dtype)
             result = self.filtered(images, "normalize=low_percentile=10:high_percentile=90:to_low=2:to_high=5:type=float64")
             self.assert_near(result, numpy.clip(2 + 3 * part, 2, 5), 1e-9, dtype)
+            result = self.filtered(images, "levels=clip=25:low=3" if dtype == "uint16" else "8bit=low_percentile=10:high_percentile=90")
+            if dtype == "uint16":
+                high = numpy.percentile(images, 87.5, axis=(1, 2), keepdims=True)
+                self.assert_near(result, as_type((images - 3.0) / (high - 3) * 65535, dtype), 1, dtype)
+            else:
+                self.assert_near(result, as_type(part * 255, "uint8"), 1, dtype)
+        deep = random_stack("int16")
+        expected = as_type((deep + 32768.0) / 65535 * 255, "uint8")
+        self.assert_near(self.filtered(deep, "8bit=full=yes"), expected, 1, "full")
+        # A narrow range far from 0, where float32 would lose much.
+        far = (30000 + 10 * numpy.random.default_rng(4).random((2, 20, 30))).astype("float32")
+        low, high = [end(far, axis=(1, 2), keepdims=True).astype(float) for end in (numpy.min, numpy.max)]
+        self.assert_near(self.filtered(far, "normalize"), ((far - low) / (high - low)).astype("float32"), 1e-6, "far")
+        self.assert_near(self.filtered(far.astype("uint16"), "normalize=30002:30005"),
+                         as_type((far.astype("uint16") - 30002.0) / 3 * 65535, "uint16"), 1, "far")
         images = random_stack("float32")
         images[0, 3, 4], images[0, 5, 6], images[0, 7, 8] = numpy.nan, numpy.inf, -numpy.inf
         images[1] = 7
@@ -82,6 +103,21 @@ class Filters(StoreTestCase):
         self.assertTrue((result[1] == 0).all() and (result[2] == 9).all())
         result = self.filtered(images, "normalize")
         self.assertTrue(numpy.isnan(result[0, 3, 4]) and numpy.isnan(result[2]).all())
+
+    def test_lut(self):
+        table = numpy.random.default_rng(8).integers(0, 256, 256)
+        (self.folder / "table.txt").write_text(", ".join(map(str, table)))
+        images = random_stack("uint8", 3)
+        numpy.testing.assert_array_equal(self.filtered(images, f"lut={self.folder}/table.txt"), table.astype("uint8")[images])
+        deep_table = numpy.random.default_rng(8).integers(0, 65536, 65536)
+        numpy.savetxt(self.folder / "deep.txt", deep_table, fmt="%d")
+        deep = random_stack("uint16")
+        numpy.testing.assert_array_equal(self.filtered(deep, f"lut={self.folder}/deep.txt"), deep_table.astype("uint16")[deep])
+        (self.folder / "short.txt").write_text("1 2 3")
+        for name, word, code in (("not_there.txt", "not_there", 1), ("short.txt", "3", 2), ("table.txt", "uint16", 1)):
+            result = self.ok("extract", self.folder / "images.npy", self.folder / "out.npy", "--filter",
+                             f"lut={self.folder}/{name}", code=code)
+            self.assert_refused(result, code, word)
 
     def test_clahe(self):
         gray = random_stack("uint8") // 3 + 40
@@ -124,27 +160,26 @@ class Filters(StoreTestCase):
             self.assert_refused(result, code, word)
 
     def test_geometry(self):
-        for dtype in ("uint8", "uint16", "float32"):
-            images = random_stack(dtype, 3)
-            cases = {
-                "crop=5:3:20:11": images[:, 3:14, 5:25],
-                "crop=4": images[:, 4:-4, 4:-4],
-                "flip": images[:, :, ::-1],
-                "rotate=90": numpy.rot90(images, axes=(1, 2)),
-                "rotate=-90,rotate=180,rotate=-90": images,
-                "pad=each=6:mode=reflect": numpy.pad(images, ((0, 0), (6, 6), (6, 6), (0, 0)), "reflect"),
-                "pad=each=6:mode=wrap:top=1": numpy.pad(images, ((0, 0), (1, 6), (6, 6), (0, 0)), "wrap"),
-                "pad=2:value=7": numpy.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=7),
-            }
-            for text, expected in cases.items():
-                if text == "crop=4":
-                    text = "crop=each=4"
-                numpy.testing.assert_array_equal(self.filtered(images, text), expected, text)
-            sizes = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA,
-                     "lanczos": cv2.INTER_LANCZOS4}
-            for name, flag in sizes.items():
-                expected = numpy.stack([cv2.resize(image, (31, 23), interpolation=flag) for image in images])
-                numpy.testing.assert_array_equal(self.filtered(images, f"resize=31:23:interpolation={name}"), expected)
+        images = random_stack("uint16", 3)
+        matrix = numpy.array([[0.9, 0.2, 3], [-0.1, 1.1, -2.5]])
+        cases = {
+            "crop=5:3:20:11": images[:, 3:14, 5:25],
+            "crop=each=4": images[:, 4:-4, 4:-4],
+            "flip": images[:, :, ::-1],
+            "rotate=90": numpy.rot90(images, axes=(1, 2)),
+            "rotate=-90,rotate=180,rotate=-90": images,
+            "pad=each=6:mode=reflect": numpy.pad(images, ((0, 0), (6, 6), (6, 6), (0, 0)), "reflect"),
+            "pad=each=6:mode=wrap:top=1": numpy.pad(images, ((0, 0), (1, 6), (6, 6), (0, 0)), "wrap"),
+            "pad=each=5:mode=symmetric": numpy.pad(images, ((0, 0), (5, 5), (5, 5), (0, 0)), "symmetric"),
+            "pad=2:value=7": numpy.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=7),
+            "affine=0.9:0.2:3:-0.1:1.1:-2.5": numpy.stack([cv2.warpAffine(i, matrix, (WIDTH, HEIGHT)) for i in images]),
+        }
+        sizes = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA, "lanczos": cv2.INTER_LANCZOS4}
+        for name, flag in sizes.items():
+            cases[f"resize=31:23:interpolation={name}"] = numpy.stack(
+                [cv2.resize(image, (31, 23), interpolation=flag) for image in images])
+        for text, expected in cases.items():
+            numpy.testing.assert_array_equal(self.filtered(images, text), expected, text)
 
     def test_save_and_wrong_words(self):
         images = random_stack("uint8")

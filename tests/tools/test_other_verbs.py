@@ -12,7 +12,7 @@ import numpy
 from store_program import (DATA_LOST, FIRST_TIME, GOLDEN, StoreTestCase, command, hash_of_tree, numbered_stack,
                            read_number, run)
 
-VERBS = ("save", "info", "frames", "get", "extract", "extra", "align", "renumber", "index", "formats", "selftest", "events",
+VERBS = ("save", "info", "frames", "get", "extract", "extra", "stats", "align", "renumber", "index", "formats", "selftest", "events",
          "verify", "repair", "view", "help", "convert", "bench-formats")
 CHUNK_FORMATS = ("npy", "png", "jpg", "tif", "bmp", "ppm", "pgm", "bpk", "raw/npy", "zstd/npy", "predicted/rpz", "mjpeg/avi",
                  "avc1/mp4", "h264/mkv", "h264-lossless/mp4", "hevc/mp4", "av1/mkv", "ffv1/mkv")

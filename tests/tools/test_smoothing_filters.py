@@ -93,24 +93,22 @@ class Smoothing(StoreTestCase):
         numpy.testing.assert_allclose(result.astype(float), expected.astype(float), atol=tolerance, rtol=0, err_msg=what)
 
     def test_gaussian(self):
-        cases = (("uint8", 1, 1.5, 1.5, "reflect"), ("uint8", 3, 4, 0, "symmetric"), ("uint16", 1, 0.8, 2.3, "edge"),
-                 ("uint16", 3, 9, 9, "reflect"), ("int16", 1, 1, 1, "reflect"), ("float32", 1, 0, 1.1, "reflect"),
-                 ("float32", 4, 3, 2, "symmetric"), ("float64", 1, 2, 2, "edge"))
+        cases = (("uint8", 3, 4, 1.5, "symmetric"), ("uint16", 3, 9, 0.8, "edge"), ("int16", 1, 1, 1, "reflect"),
+                 ("float32", 4, 0, 2, "reflect"))
         for dtype, channels, sigma_x, sigma_y, edge in cases:
             images = random_images(dtype, channels=channels)
             expected = as_type(of_planes(images, lambda plane: gaussian(plane, sigma_x, sigma_y, dtype, edge)), dtype)
             text = f"gaussian=sigma_x={sigma_x}:sigma_y={sigma_y}:edge={edge}"
-            # OpenCV's weights for uint8 are rounded to 8 bits.
-            self.assert_near(self.filtered(images, text), expected, f"{text} {dtype}", 2 if dtype == "uint8" else None)
+            # OpenCV's weights for uint8 and uint16 are rounded to 8 and 16 bits.
+            self.assert_near(self.filtered(images, text), expected, f"{text} {dtype}", 2 if dtype[0] == "u" else None)
         images = random_images("float64")
         result = self.filtered(images, "gaussian=2.5")
         expected = numpy.array([ndimage.gaussian_filter(image, 2.5, mode="mirror") for image in images])
         self.assert_near(result, expected, "scipy's own", 1e-12)
 
     def test_box(self):
-        cases = (("uint8", 1, 3, 3, "reflect"), ("uint8", 2, 4, 2, "symmetric"), ("uint16", 3, 1, 6, "edge"),
-                 ("uint16", 1, 31, 40, "symmetric"), ("int16", 1, 5, 5, "edge"), ("float32", 1, 2, 3, "reflect"),
-                 ("float64", 4, 8, 1, "edge"))
+        cases = (("uint8", 2, 4, 2, "symmetric"), ("uint16", 1, 31, 40, "symmetric"), ("int16", 3, 1, 6, "edge"),
+                 ("float32", 1, 2, 3, "reflect"))
         for dtype, channels, width, height, edge in cases:
             images = random_images(dtype, channels=channels)
             expected = as_type(of_planes(images, lambda plane: box(plane, width, height, edge)), dtype)
@@ -122,9 +120,8 @@ class Smoothing(StoreTestCase):
         self.assert_near(result, expected, "scipy's own", 1e-12)
 
     def test_median(self):
-        cases = (("uint8", 1, 3, "edge"), ("uint8", 2, 7, "reflect"), ("uint8", 3, 5, "symmetric"),
-                 ("uint16", 1, 5, "reflect"), ("uint16", 3, 9, "edge"), ("uint16", 1, 25, "edge"),
-                 ("float32", 1, 3, "symmetric"), ("float32", 4, 5, "edge"), ("float32", 1, 11, "reflect"))
+        cases = (("uint8", 2, 7, "reflect"), ("uint8", 3, 5, "edge"), ("uint16", 1, 25, "edge"),
+                 ("float32", 4, 3, "symmetric"), ("float32", 1, 11, "reflect"))
         for dtype, channels, size, edge in cases:
             images = random_images(dtype, channels=channels)
             expected = as_type(of_planes(images, lambda plane: median(plane, size, edge)), dtype)
@@ -132,22 +129,19 @@ class Smoothing(StoreTestCase):
                                              f"{dtype} {channels} {size} {edge}")
 
     def test_what_is_missing_does_not_spread(self):
-        cases = {"gaussian=1.5": lambda plane: without_missing(plane, lambda p: gaussian(p, 1.5, 1.5, "float32")),
+        cases = {"gaussian=3": lambda plane: without_missing(plane, lambda p: gaussian(p, 3, 3, "float32")),
                  "box=4": lambda plane: without_missing(plane, lambda p: box(p, 4, 4)),
-                 "median=3": lambda plane: median(plane, 3),
                  "median=5:edge=reflect": lambda plane: median(plane, 5, "reflect"),
                  "median=7": lambda plane: median(plane, 7)}
         for text, reference in cases.items():
             images = with_missing("float32", 3 if "3" in text else 1)
             filled = of_planes(images, reference)
-            self.assert_near(self.filtered(images, text + (":" if "=" in text else "=") + "missing=fill"),
-                             filled.astype("float32"), text)
+            self.assert_near(self.filtered(images, text + ":missing=fill"), filled.astype("float32"), text)
             kept = numpy.where(numpy.isfinite(images), filled, images)
             self.assert_near(self.filtered(images, text), kept.astype("float32"), text)
 
     def test_sharpen(self):
-        for dtype, channels, amount, radius in (("uint8", 1, 0.7, 1), ("uint8", 3, 2, 3), ("uint16", 1, 0.7, 1.5),
-                                                ("float32", 3, 0.7, 1), ("float64", 1, 5, 2)):
+        for dtype, channels, amount, radius in (("uint8", 3, 2, 3), ("uint16", 1, 0.7, 1), ("float32", 3, 5, 2)):
             images = random_images(dtype, channels=channels)
             blurred = of_planes(images, lambda plane: gaussian(plane, radius, radius, dtype))
             expected = as_type(images + amount * (images - blurred), dtype)
@@ -161,23 +155,19 @@ class Smoothing(StoreTestCase):
         self.assert_near(self.filtered(images, "sharpen"), expected.astype("float32"), "missing", 1e-5)
 
     def test_small_images_and_crops(self):
-        for shape in ((1, 1), (1, 7), (6, 1), (2, 3)):
-            for dtype in ("uint8", "uint16", "float32"):
-                images = random_images(dtype, shape)
-                # numpy mirrors no single pixel.
-                for edge in ("symmetric", "edge"):
-                    expected = as_type(of_planes(images, lambda plane: gaussian(plane, 2, 2, dtype, edge)), dtype)
-                    self.assert_near(self.filtered(images, f"gaussian=2:edge={edge}"), expected, f"{shape} {dtype}")
+        for shape, dtype, edge in (((1, 1), "uint8", "edge"), ((1, 7), "uint16", "symmetric"), ((2, 3), "float32", "edge")):
+            images = random_images(dtype, shape)
+            expected = as_type(of_planes(images, lambda plane: gaussian(plane, 2, 2, dtype, edge)), dtype)
+            self.assert_near(self.filtered(images, f"gaussian=2:edge={edge}"), expected, f"{shape} {dtype}")
         images = random_images("uint16", (30, 40), 3)
-        cropped = images[:, 5:25, 7:31]
-        for text in ("gaussian=2", "box=5", "median", "median=9", "sharpen"):
-            numpy.testing.assert_array_equal(self.filtered(images, f"crop=7:5:24:20,{text}"), self.filtered(cropped, text))
+        chain = "gaussian=2,box=5,median,median=9,sharpen"
+        numpy.testing.assert_array_equal(self.filtered(images, f"crop=7:5:24:20,{chain}"),
+                                         self.filtered(images[:, 5:25, 7:31], chain))
 
     def test_refused(self):
         numpy.save(self.folder / "whole.npy", random_images("int16"))
-        for text, word, code in (("median", "uint16", 1), ("median=4", "odd", 2), ("median=257", "255", 2), ("box=0", "size=0", 2),
-                                 ("gaussian=-1", "sigma=-1", 2), ("gaussian=edge=wrap", "reflect", 2), ("sharpen=radius=0", "radius=0", 2),
-                                 ("median=missing=drop", "keep", 2)):
+        for text, word, code in (("median", "uint16", 1), ("median=4", "odd", 2), ("gaussian=-1", "sigma=-1", 2),
+                                 ("box=edge=wrap", "reflect", 2)):
             result = self.ok("extract", self.folder / "whole.npy", self.folder / "out.npy", "--filter", text, code=code)
             self.assert_refused(result, code, word)
 

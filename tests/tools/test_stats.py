@@ -10,8 +10,8 @@ import unittest
 import cv2
 import numpy
 
-from store_program import (DATA_LOST, DONE, FAILED, FIRST_TIME, GOLDEN, INTERRUPTED, REAL_VIDEO, StoreTestCase, USAGE,
-                           command, decode_video, numbered_stack, run)
+from store_program import (DATA_LOST, DONE, FAILED, FIRST_TIME, GOLDEN, INTERRUPTED, REAL_VIDEO, REAL_VIDEO_FRAMES,
+                           StoreTestCase, USAGE, command, decode_video, numbered_stack, run)
 
 COUNT, HEIGHT, WIDTH = 5, 37, 50
 
@@ -142,6 +142,8 @@ class Pixels(StatsTestCase):
         self.assertEqual([(int(row["index"]), int(row["number"]), float(row["time"])) for row in rows],
                          [(frame["index"], frame["number"], frame["time"]) for frame in frames])
         self.assert_refused(run("stats", store, "--trace", trace), FAILED, "trace.csv", "already")
+        self.assert_refused(run("stats", store, "--trace", self.folder, "--force"), USAGE, "is a folder")
+        self.assert_refused(run("stats", store, "--trace", store / "trace.csv"), USAGE, "recording itself")
         self.ok("stats", store, "--trace", trace, "--force")
         self.assertEqual(len(trace.read_text().splitlines()), 13)
 
@@ -223,21 +225,6 @@ class Pixels(StatsTestCase):
         found = self.stats(store, code=DATA_LOST)
         self.assertEqual((found["frames"], found["frames_damaged"]), (5, 1))
         self.assertEqual(found["intervals"]["count"], 5)
-
-    def test_interrupted(self):
-        images = self.array(numbered_stack(300))
-        trace = self.folder / "trace.csv"
-        process = subprocess.Popen(command("stats", images, "--filter", "resize=scale=20", "--motion", "first", "--trace", trace),
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while not trace.exists() and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, INTERRUPTED)
-        rows = self.rows_of(trace)
-        self.assertTrue(0 < len(rows) < 300)
-        self.assertEqual([int(row["index"]) for row in rows], list(range(len(rows))))
-        self.assertIn(f"{len(rows)} measured", out.decode())
 
 
 class Intervals(StatsTestCase):
@@ -341,6 +328,20 @@ class Motion(StatsTestCase):
         self.assertEqual((motion["from"], motion["frames"], motion["unknown"]), ("previous", 5, 2))
         self.assertEqual(motion["longest_shift"]["index"], 3)
         self.assertAlmostEqual(motion["dy"]["max"], 15.5, delta=0.05)
+
+    def test_interrupted(self):
+        trace = self.folder / "trace.csv"
+        process = subprocess.Popen(command("stats", REAL_VIDEO, "--motion", "first", "--trace", trace), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        while not trace.exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        rows = self.rows_of(trace)
+        self.assertTrue(0 < len(rows) < REAL_VIDEO_FRAMES)
+        self.assertEqual([int(row["index"]) for row in rows], list(range(len(rows))))
+        self.assertIn(f"{len(rows)} measured", out.decode())
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ std::filesystem::path list_path(const std::string& output) {
 class ExtractVerb : public Verb {
 public:
     std::string name() const override { return "extract"; }
-    std::string summary() const override { return "write frames of a recording to images, a video or an array"; }
+    std::string summary() const override { return "write frames of recordings to images, a video or an array"; }
     std::string examples() const override {
         return "  store extract mystore frames/ --index 0:100:10\n"
                "  store extract mystore 'frames/frame_{:06d}.tif' --number 6050:6060\n"
@@ -73,11 +73,11 @@ public:
                "0,1.5\n";
     }
     void declare(CLI::App& app) override {
-        app.add_option("RECORDING...", recordings_,
-                       std::string(kRecordingHelp) + "; several with --mosaic or --overlay")
+        app.add_option("RECORDING", recordings_, std::string(kRecordingHelp) + "; several with --mosaic or --overlay")
             ->required();
         app.add_option("OUT", output_,
-                       "folder/, pattern such as 'out/frame_{:06d}.png', file (.mp4 .mkv .avi .mov .npy ...), or - for "
+                       "the last name: folder/, pattern such as 'out/frame_{:06d}.png', file (.mp4 .mkv .avi .mov .npy "
+                       "...), or - for "
                        "standard output");
         selection_.declare(app);
         app.add_option("--to", kind_, "kind of output (mp4, mkv, webm, y4m, rawvideo, npy ...) whatever its name");
@@ -109,6 +109,9 @@ public:
                       {.constant = times_ == "constant" || (times_.empty() && !frame_rate_.empty()),
                        .rate_given = !frame_rate_.empty()},
                       leading, selection);
+        if (audio_.given() && composition_.leaves_out() && !options.true_times)
+            throw UsageError(
+                "sound cannot be in step where frames are left out (--sync missing=drop); use missing=hold");
         if (!to_stream()) refuse_inputs(inputs, output_);
         const std::vector<std::filesystem::path> files = files_written(options);
         std::deque<ReplacedOutput> replaced;

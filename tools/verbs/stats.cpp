@@ -115,8 +115,12 @@ private:
 class Trace {
 public:
     /// Empty: none is wanted. Throws Error(already_exists) where the file is there and `force` is not given.
-    Trace(const std::string& path, bool force) : path_(path) {
-        if (!path.empty() && !to_stream()) replaced_.emplace(path, force);
+    Trace(const std::string& path, bool force, const Recording& recording) : path_(path) {
+        if (path.empty() || to_stream()) return;
+        if (lies_in(path, recording.path())) throw UsageError("the trace lies in the recording itself");
+        if (file_system().status(path).kind == FileKind::folder)
+            throw UsageError(path + " is a folder; give the name of a file");
+        replaced_.emplace(path, force);
     }
     bool to_stream() const { return path_ == "-"; }
     FrameTotals::LineReceiver receiver() {
@@ -131,12 +135,17 @@ public:
             }
         };
     }
-    /// Afterwards what the file replaced is gone.
-    void finish() {
+    /// What the file replaced is gone then, unless the new one may be less.
+    void finish(bool cancelled) {
         out_.flush();
         if (!file_) return;
         file_->close();
-        replaced_->commit();
+        if (!cancelled) {
+            replaced_->commit();
+            return;
+        }
+        const std::filesystem::path old = replaced_->keep_both();
+        if (!old.empty()) fmt::print(stderr, "the file that was to be replaced is now {}\n", old.string());
     }
 
 private:
@@ -270,29 +279,32 @@ private:
     }
 
     int measure(Recording& recording, const FrameSelection& selection) {
-        const std::vector<NamedRegion> regions = regions_.regions();
-        const StatisticsOptions options = statistics_options();
         const MotionFrom from = motion_.empty()      ? MotionFrom::none
                                 : motion_ == "first" ? MotionFrom::first
                                                      : MotionFrom::previous;
         Filters filters = source_.filters();
-        filters.push_back(measuring(regions, options));
-        Trace trace(trace_, force_);
-        FrameTotals totals(regions, from, trace.receiver());
+        Trace trace(trace_, force_, recording);
+        FrameTotals totals(regions_.regions(), from, trace.receiver());
+        filters.push_back(totals.measuring(statistics_options()));
         const InterruptGuard interrupt;
         SelectedFrames frames(recording, selection);
-        const PipelineResult result = run(frames, filters, totals, interrupt);
-        trace.finish();
+        PipelineResult result = run(frames, filters, totals, interrupt);
+        trace.finish(result.cancelled);
         std::optional<IntervalStatistics> times;
-        if (selection.step == 1 && !result.cancelled) times = intervals_of(recording, selection, interrupt);
+        try {
+            if (selection.step == 1 && !result.cancelled) times = intervals_of(recording, selection, interrupt);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::cancelled) throw;
+            result.cancelled = true;
+        }
         if (json_) {
-            print(json_of(recording, result, regions, totals, from, times));
+            print(json_of(recording, result, totals, from, times));
         } else {
             StatisticsText text(trace.to_stream() ? stderr : stdout);
             text.line("recording", "{}", recording.path().string());
             text.line("frames", "{}{}", totals.frames(),
                       totals.frames() > 0 ? fmt::format(" measured, {}", totals.type().text()) : "");
-            text.pixels(regions, totals);
+            text.pixels(totals);
             if (from != MotionFrom::none && totals.frames() > 0) text.motion(totals.motion(), from);
             if (times) print_intervals(text, *times, recording);
         }
@@ -320,9 +332,8 @@ private:
         return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
     }
 
-    static Json json_of(const Recording& recording, const PipelineResult& result,
-                        const std::vector<NamedRegion>& regions, const FrameTotals& totals, MotionFrom from,
-                        const std::optional<IntervalStatistics>& times) {
+    static Json json_of(const Recording& recording, const PipelineResult& result, const FrameTotals& totals,
+                        MotionFrom from, const std::optional<IntervalStatistics>& times) {
         Json json;
         json["path"] = recording.path().string();
         json["frames"] = totals.frames();
@@ -330,7 +341,7 @@ private:
         const bool any = totals.frames() > 0;
         json["image_shape"] = any ? Json(totals.type().shape()) : Json();
         json["dtype"] = any ? Json(dtype_name(totals.type().depth)) : Json();
-        json["regions"] = regions_json(regions, totals);
+        json["regions"] = regions_json(totals);
         json["motion"] = from == MotionFrom::none ? Json() : motion_json(totals.motion(), from);
         if (times) {
             add_intervals(json, *times, recording);

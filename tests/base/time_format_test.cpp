@@ -1,4 +1,4 @@
-#include "base/time_text.h"
+#include "base/time_format.h"
 
 #include <cmath>
 #include <limits>
@@ -10,7 +10,7 @@
 
 namespace reelstore {
 
-TEST_CASE("time_text: dates in a zone") {
+TEST_CASE("time_format: dates in a zone") {
     const double time = 1577836799.25;  // 2019-12-31T23:59:59.25 UTC
     CHECK(TimeFormat("%F %T.%3f").of_date(time, "UTC") == "2019-12-31 23:59:59.250");
     CHECK(TimeFormat("%Y-%m-%d %H:%M:%S.%f %z %Z").of_date(time, "Europe/Vienna") ==
@@ -28,7 +28,7 @@ TEST_CASE("time_text: dates in a zone") {
     CHECK(TimeFormat("%T %Z").of_date(0, "Nowhere/City") == "00:00:00 UTC");
 }
 
-TEST_CASE("time_text: dates agree with the ISO texts of the clock over all years") {
+TEST_CASE("time_format: dates agree with the ISO texts of the clock over all years") {
     const TimeFormat format("%FT%T.%f");
     for (double time = -6.2e10; time < 2.53e11; time += 987654321.012345) {
         REQUIRE(format.of_date(time, "UTC") == utc_text(time));
@@ -37,7 +37,7 @@ TEST_CASE("time_text: dates agree with the ISO texts of the clock over all years
     }
 }
 
-TEST_CASE("time_text: what has no date") {
+TEST_CASE("time_format: what has no date") {
     const TimeFormat format("%F");
     for (const double time : {std::nan(""), std::numeric_limits<double>::infinity(), -1e300, 1e300, 1e15, -1e15,
                               253402300800.0, -62135596801.0}) {
@@ -48,7 +48,7 @@ TEST_CASE("time_text: what has no date") {
     CHECK(format.of_date(253402300799.0, "Asia/Tokyo").empty());
 }
 
-TEST_CASE("time_text: durations") {
+TEST_CASE("time_format: durations") {
     const TimeFormat format("%T.%3f");
     CHECK(format.of_duration(0) == "00:00:00.000");
     CHECK(format.of_duration(59.9996) == "00:00:59.999");
@@ -60,7 +60,7 @@ TEST_CASE("time_text: durations") {
     CHECK(format.of_duration(1e300).empty());
 }
 
-TEST_CASE("time_text: which formats there are") {
+TEST_CASE("time_format: which formats there are") {
     CHECK_FALSE(TimeFormat("%H:%M:%S.%f %I %p %T %R %2f %%Y").has_date());
     for (const char* conversion : {"%Y", "%y", "%m", "%d", "%j", "%B", "%b", "%A", "%a", "%z", "%Z", "%s", "%F"})
         CHECK(TimeFormat(conversion).has_date());

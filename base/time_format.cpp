@@ -1,4 +1,4 @@
-#include "base/time_text.h"
+#include "base/time_format.h"
 
 #include <array>
 #include <cmath>
