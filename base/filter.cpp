@@ -26,18 +26,18 @@ class PureImageFilter : public Filter {
 public:
     using Change = std::function<cv::Mat(const cv::Mat&)>;
 
-    explicit PureImageFilter(std::shared_ptr<const Change> change) : change_(std::move(change)) {}
+    PureImageFilter(std::shared_ptr<const Change> change, bool keeps_layout)
+        : change_(std::move(change)), keeps_layout_(keeps_layout) {}
 
     void begin(SourceInfo& info) override {
-        const ImageType before = std::exchange(info.image_type, type_of_result(info.image_type));
-        // Pixels of other channels are in no camera's raw layout any more.
-        if (info.image_type.empty() || info.image_type.channels != before.channels) info.encoding.clear();
+        info.image_type = type_of_result(info.image_type);
+        if (!keeps_layout_) info.encoding.clear();
     }
     void push(Frame frame, const Receiver& receiver) override {
         receiver(with_changed_image(std::move(frame), *change_));
     }
     bool each_by_itself() const override { return true; }
-    std::unique_ptr<Filter> fresh() const override { return std::make_unique<PureImageFilter>(change_); }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<PureImageFilter>(change_, keeps_layout_); }
 
 private:
     /// Empty where such images cannot be changed: the first frame will tell why.
@@ -51,6 +51,7 @@ private:
     }
 
     std::shared_ptr<const Change> change_;
+    bool keeps_layout_;
 };
 
 /// Whether the pixels of `part` lie in memory that `whole` shows.
@@ -62,6 +63,7 @@ bool lies_within(const cv::Mat& part, const cv::Mat& whole) {
 
 void Filter::begin(SourceInfo& info) {
     info.image_type = {};
+    info.encoding.clear();
     if (reach()) return;
     info.frame_count.reset();
     info.frame_rate.reset();
@@ -97,8 +99,9 @@ std::unique_ptr<Filter> image_filter(std::function<cv::Mat(const cv::Mat&)> chan
         [change = std::move(change)](Frame frame) { return with_changed_image(std::move(frame), change); });
 }
 
-std::unique_ptr<Filter> pure_image_filter(std::function<cv::Mat(const cv::Mat&)> change) {
-    return std::make_unique<PureImageFilter>(std::make_shared<const PureImageFilter::Change>(std::move(change)));
+std::unique_ptr<Filter> pure_image_filter(std::function<cv::Mat(const cv::Mat&)> change, bool keeps_layout) {
+    return std::make_unique<PureImageFilter>(std::make_shared<const PureImageFilter::Change>(std::move(change)),
+                                             keeps_layout);
 }
 
 Frame with_image(Frame frame, cv::Mat changed) {

@@ -38,8 +38,8 @@ public:
 
     virtual ~Filter() = default;
     /// Told, before the first frame and perhaps more than once, what is known of the frames to come; makes of it what
-    /// is known of its results. As it stands: the image type is no longer known, and, unless reach() is, neither are
-    /// number and rate of the frames. Throws Error(invalid_argument) when such frames are nothing for it.
+    /// is known of its results. As it stands: image type and raw layout are no longer known, and, unless reach() is,
+    /// neither are number and rate of the frames. Throws Error(invalid_argument) when such frames are nothing for it.
     virtual void begin(SourceInfo& info);
     /// Takes one frame and hands the results to `receiver`, in order.
     virtual void push(Frame frame, const Receiver& receiver) = 0;
@@ -77,8 +77,9 @@ std::unique_ptr<Filter> frame_filter(std::function<Frame(Frame)> change);
 std::unique_ptr<Filter> image_filter(std::function<cv::Mat(const cv::Mat&)> change);
 
 /// image_filter() of a function that does nothing but change pixels: it is also called with a black image, from which
-/// begin() learns what the type of the results will be.
-std::unique_ptr<Filter> pure_image_filter(std::function<cv::Mat(const cv::Mat&)> change);
+/// begin() learns what the type of the results will be. `keeps_layout`: values change and none moves, so that images in
+/// a camera's raw layout (SourceInfo::encoding) stay such.
+std::unique_ptr<Filter> pure_image_filter(std::function<cv::Mat(const cv::Mat&)> change, bool keeps_layout = false);
 
 /// `frame` with another image, `changed`, which may look into the memory of its own. Number, time and extra data stay.
 Frame with_image(Frame frame, cv::Mat changed);

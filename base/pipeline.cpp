@@ -20,6 +20,8 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 
 constexpr duration<double> kProgressInterval{0.1};
+/// Frames that a filter may still make of one when a stop was requested.
+constexpr int64_t kMostGivenSinceStop = 1000;
 /// Seconds; longer waits would overflow the clock.
 constexpr double kLongestWait = 1e9;
 
@@ -77,8 +79,9 @@ private:
 /// does not. Frames leave in the order in which they came.
 class Stage {
 public:
-    Stage(std::vector<Filter*> filters, int threads, FrameQueue& in, FrameQueue& out, FirstError& error)
-        : filters_(std::move(filters)), in_(in), out_(out), error_(error), working_(threads) {
+    Stage(std::vector<Filter*> filters, int threads, FrameQueue& in, FrameQueue& out, FirstError& error,
+          std::stop_token stop)
+        : filters_(std::move(filters)), in_(in), out_(out), error_(error), stop_(std::move(stop)), working_(threads) {
         for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
     }
 
@@ -102,6 +105,7 @@ private:
     bool pass_on(Frame frame, int64_t place) {
         // Most filters give one frame, which waits until it is its turn; what others give goes on at once.
         if (!filters_.front()->each_by_itself()) {
+            given_since_stop_ = 0;
             guarded(
                 [&] { filters_.front()->push(std::move(frame), [this](Frame result) { give(std::move(result)); }); });
             return !ended_;
@@ -118,6 +122,7 @@ private:
         }
         std::unique_lock lock(giving_);
         turn_.wait(lock, [&] { return ended_ || given_ == place; });
+        given_since_stop_ = 0;
         if (error && !ended_) end(error);
         if (!ended_) give(std::move(frame));
         ++given_;
@@ -126,6 +131,8 @@ private:
     }
 
     void give(Frame frame) {
+        // Whoever wants to stop does not wait until a filter has repeated a frame a million times.
+        if (stop_.stop_requested() && ++given_since_stop_ > kMostGivenSinceStop) return end(nullptr);
         const size_t cost = cost_of(frame);
         if (!ended_ && !out_.push(std::move(frame), cost)) end(nullptr);
     }
@@ -149,7 +156,9 @@ private:
     FrameQueue& in_;
     FrameQueue& out_;
     FirstError& error_;
-    std::mutex taking_;  ///< held while a frame is waited for, so that places follow the queue
+    std::stop_token stop_;
+    int64_t given_since_stop_ = 0;  ///< for one frame, where there is one thread
+    std::mutex taking_;             ///< held while a frame is waited for, so that places follow the queue
     int64_t taken_ = 0;
     std::mutex giving_;  ///< for all below, where there are several threads
     std::condition_variable turn_;
@@ -159,15 +168,22 @@ private:
     std::vector<std::jthread> threads_;
 };
 
+/// Ends a first pass: what frames under way would tell is of no use any more.
+struct FirstPassStopped {};
+
 /// Shows frames to a filter that has to see all of them first.
 class FirstPassSink : public FrameSink {
 public:
-    explicit FirstPassSink(Filter& filter) : filter_(filter) {}
-    void write(const Frame& frame) override { filter_.first_pass(frame); }
+    FirstPassSink(Filter& filter, std::stop_token stop) : filter_(filter), stop_(std::move(stop)) {}
+    void write(const Frame& frame) override {
+        if (stop_.stop_requested()) throw FirstPassStopped();
+        filter_.first_pass(frame);
+    }
     void close() override {}
 
 private:
     Filter& filter_;
+    std::stop_token stop_;
 };
 
 class Run {
@@ -198,7 +214,7 @@ public:
             std::deque<Stage> running;
             for (size_t i = 0; i < groups.size(); ++i) {
                 const int workers = groups[i].front()->each_by_itself() ? threads : 1;
-                running.emplace_back(groups[i], workers, queues_[i], queues_[i + 1], error_);
+                running.emplace_back(groups[i], workers, queues_[i], queues_[i + 1], error_, stop_);
             }
             std::jthread writer([this] {
                 guarded([this] { write(); }, [this] { queues_.back().abort(); });
@@ -389,8 +405,13 @@ bool make_first_pass(FrameSource& source, const std::vector<Filter*>& before, st
             options.progress(progress);
         };
     }
-    FirstPassSink sink(filter);
-    const bool cancelled = Run(source, std::move(row), sink, looking, expected, stop)().cancelled;
+    FirstPassSink sink(filter, stop);
+    bool cancelled = false;
+    try {
+        cancelled = Run(source, std::move(row), sink, looking, expected, stop)().cancelled;
+    } catch (const FirstPassStopped&) {
+        return false;
+    }
     filter.end_first_pass();
     if (!source.random_access() && !source.rewind()) throw cannot_be_read_twice(source.info());
     return !cancelled;

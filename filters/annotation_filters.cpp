@@ -501,7 +501,7 @@ std::unique_ptr<Filter> draw_text(const TextAnnotation& annotation) {
 }
 
 std::unique_ptr<Filter> draw_scale_bar(const ScaleBar& bar) {
-    if (!(bar.pixels_per_unit > 0) || (bar.length && !(*bar.length > 0)))
+    if (!(bar.pixels_per_unit > 0) || !std::isfinite(bar.pixels_per_unit) || (bar.length && !(*bar.length > 0)))
         throw Error(ErrorCode::invalid_argument, "the length of a scale bar and its pixels per unit lie above 0");
     const auto painters = std::make_shared<FittedPainter>(bar.placement.style, bar.placement.fitted);
     return pure_image_filter([bar, painters](const cv::Mat& image) { return with_scale_bar(image, bar, *painters); });

@@ -39,15 +39,44 @@ cv::Mat color_image(const cv::Mat& image) {
     return converted;
 }
 
+bool is_float(int depth) {
+    return depth == CV_16F || depth == CV_32F || depth == CV_64F;
+}
+
+/// Of integers.
+double least_of(int depth) {
+    const bool has_sign = depth == CV_8S || depth == CV_16S || depth == CV_32S;
+    return has_sign ? -white_of(depth) - 1 : 0;
+}
+
 cv::Mat weighted(const cv::Mat& image, const GrayWeights& weights) {
     const int channels = image.channels();
     if (channels == 1) return image;
     if (channels != 3 && channels != 4) throw wrong_channels(image, "gray", "3 or 4 channels");
     if (image.depth() == CV_16F) throw wrong_channels(image, "gray by weights", "every type but float16");
     const double row[] = {weights.blue, weights.green, weights.red, 0};
+    const cv::Mat matrix(1, channels, CV_64F, const_cast<double*>(row));
     cv::Mat gray;
-    cv::transform(image, gray, cv::Mat(1, channels, CV_64F, const_cast<double*>(row)));
+    const int depth = image.depth();
+    const double largest = std::abs(weights.red) + std::abs(weights.green) + std::abs(weights.blue);
+    constexpr double kMost = 1 << 30;
+    if (is_float(depth) || largest * white_of(depth) < kMost) {
+        cv::transform(image, gray, matrix);
+        return gray;
+    }
+    // Beyond 32 bits OpenCV does not cut off.
+    cv::Mat sums;
+    image.convertTo(sums, CV_64F);
+    cv::transform(sums, sums, matrix);
+    sums = cv::min(cv::max(sums, least_of(depth)), white_of(depth));
+    sums.convertTo(gray, depth);
     return gray;
+}
+
+/// The same pixels, but float16 as uint16: OpenCV 4.6 crashes when it is to move channels of float16.
+cv::Mat movable(const cv::Mat& image) {
+    if (image.depth() != CV_16F) return image;
+    return cv::Mat(image.rows, image.cols, CV_MAKETYPE(CV_16U, image.channels()), image.data, image.step);
 }
 
 cv::Mat one_channel(const cv::Mat& image, int number) {
@@ -57,8 +86,9 @@ cv::Mat one_channel(const cv::Mat& image, int number) {
                                 image.channels(), image.channels() == 1 ? "" : "s", number));
     }
     if (image.channels() == 1) return image;
-    cv::Mat plane;
-    cv::extractChannel(image, plane, number);
+    cv::Mat plane(image.size(), image.depth());
+    cv::Mat values = movable(plane);
+    cv::extractChannel(movable(image), values, number);
     return plane;
 }
 
@@ -73,20 +103,17 @@ cv::Mat swapped(const cv::Mat& image) {
     }
     cv::Mat result(image.size(), image.type());
     const int pairs[] = {0, 2, 1, 1, 2, 0, 3, 3};
-    cv::mixChannels(&image, 1, &result, 1, pairs, static_cast<size_t>(channels));
+    const cv::Mat from = movable(image);
+    cv::Mat to = movable(result);
+    cv::mixChannels(&from, 1, &to, 1, pairs, static_cast<size_t>(channels));
     return result;
-}
-
-bool is_float(int depth) {
-    return depth == CV_16F || depth == CV_32F || depth == CV_64F;
 }
 
 /// Throws where images of `depth` cannot hold the value.
 void check_held(double value, int depth) {
     if (is_float(depth)) return;
-    const double least = depth == CV_8S ? -128 : depth == CV_16S ? -32768 : depth == CV_32S ? -2147483648.0 : 0;
     // NaN compares as false.
-    if (value >= least && value <= white_of(depth) && value == std::floor(value)) return;
+    if (value >= least_of(depth) && value <= white_of(depth) && value == std::floor(value)) return;
     throw Error(ErrorCode::invalid_argument,
                 fmt::format("filter mask: value={:g} is nothing that {} can hold", value, dtype_name(depth)));
 }

@@ -275,6 +275,8 @@ public:
                         (wanted == ColormapRange::recording ||
                          (wanted == ColormapRange::automatic && !(knows && info.image_type.depth == CV_8U)));
         if (knows) info.image_type = {info.image_type.height, info.image_type.width, 3, CV_8U};
+        // Colours are in no camera's raw layout.
+        info.encoding.clear();
     }
 
     bool each_by_itself() const override { return true; }

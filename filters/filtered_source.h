@@ -13,7 +13,8 @@ namespace reelstore {
 /// in other threads, and are those that come in order, to the last bit. For a frame behind a temporal filter, the
 /// frames it depends on are read; going on from one frame to the next costs one. Behind other filters they only come
 /// forward. A first pass is made when the first frame is asked for; frames that are damaged are passed over by it.
-/// Extra data goes with its frame.
+/// Extra data goes with its frame. A frame that cannot be read costs, in any order, every frame that depends on it; in
+/// order, windows close up over it.
 ///
 ///     auto frames = open_source("video.mp4") | crop({10, 20, 300, 200}) | flip(Flip::horizontal);
 ///

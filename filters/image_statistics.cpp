@@ -357,7 +357,9 @@ public:
         Histogram histogram;
         histogram.low = options.low.value_or(kIntegers ? static_cast<double>(Limits::min()) : 0);
         histogram.high = options.high.value_or(kIntegers ? kGreatest + 1 : 1);
-        if (!(histogram.low < histogram.high))
+        // The width of the bins and its inverse have to be numbers, too.
+        const double bins_in_one = options.bins / (histogram.high - histogram.low);
+        if (!(histogram.low < histogram.high) || !std::isnormal(bins_in_one))
             throw Error(ErrorCode::invalid_argument,
                         fmt::format("a histogram from {} to {} has no range", histogram.low, histogram.high));
         histogram.counts.resize(static_cast<size_t>(options.bins));

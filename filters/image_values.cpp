@@ -154,11 +154,13 @@ cv::Mat image_argument(const FilterArguments& arguments, const std::string& name
 
 cv::Mat mask_of(const cv::Mat& image) {
     const int colors = image.channels() == 4 ? 3 : image.channels();
+    // OpenCV 4.6 crashes when it is to take a channel out of float16.
+    cv::Mat values = image;
+    if (image.depth() == CV_16F) image.convertTo(values, CV_32F);
     cv::Mat mask;
     for (int channel = 0; channel < colors; ++channel) {
         cv::Mat plane;
-        cv::extractChannel(image, plane, channel);
-        if (plane.depth() == CV_16F) plane.convertTo(plane, CV_32F);
+        cv::extractChannel(values, plane, channel);
         const cv::Mat shown = plane != 0;
         if (mask.empty()) {
             mask = shown;

@@ -238,6 +238,13 @@ cv::Mat normalized(const cv::Mat& image, const NormalizeOptions& options) {
                     fmt::format("normalize gives uint8, uint16, float32 or float64, not {}; say which (type=...)",
                                 dtype_name(spread.depth)));
     }
+    if (image.depth() == CV_16F) {
+        cv::Mat values;
+        image.convertTo(values, CV_32F);
+        NormalizeOptions of_values = options;
+        of_values.depth = spread.depth;
+        return normalized(values, of_values);
+    }
     const auto [low, high] = ends_of(image, options.range);
     const double to_high = options.to_high.value_or(white_of(spread.depth));
     spread.low = low;

@@ -124,6 +124,7 @@ public:
     void begin(SourceInfo& info) override {
         if (shown_as_) shown_as_->begin(info);
         if (!info.image_type.empty()) info.image_type.channels = 4;
+        info.encoding.clear();
     }
     void push(Frame frame, const Receiver& receiver) override {
         const cv::Mat values = frame.image;

@@ -38,14 +38,18 @@ struct ClaheOptions {
 /// of CIE L*a*b*.
 std::unique_ptr<Filter> clahe(const ClaheOptions& options);
 
-/// Where the ends of a range come from: a value, or else the type, or else a percentile of each frame's own finite
-/// values.
+/// Where the ends of a range come from that are not given.
+enum class ToneRangeOf {
+    frame,      ///< percentiles of each frame's own finite values
+    recording,  ///< the smallest and the largest finite value of all frames, which are read twice for that
+    type,       ///< the smallest and the largest value of the type; of floats 0 and 1
+};
 struct ToneRange {
     std::optional<double> low = {};
     std::optional<double> high = {};
-    bool full = false;             ///< the smallest and the largest value of the type (of floats 0 and 1)
-    double low_percentile = 0;     ///< where `low` is empty; 0: the smallest value
-    double high_percentile = 100;  ///< where `high` is empty; 100: the largest
+    ToneRangeOf of = ToneRangeOf::frame;
+    double low_percentile = 0;     ///< 0: the smallest value
+    double high_percentile = 100;  ///< 100: the largest; both of a frame only
 };
 struct NormalizeOptions {
     ToneRange range;
@@ -56,14 +60,15 @@ struct NormalizeOptions {
     double nan = 0;                      ///< what NaN becomes in integers; floats keep NaN
 };
 /// Spreads a range of values over another, in another type if wanted. Takes every type. Where the range is empty (all
-/// values equal), everything becomes to_low.
+/// values equal), everything becomes to_low. Throws Error(invalid_argument) for percentiles of something else than a
+/// frame.
 std::unique_ptr<Filter> normalize(const NormalizeOptions& options);
 
 /// White where value > threshold, else 0; NaN gives 0.
 std::unique_ptr<Filter> threshold(double threshold);
 
-/// (value - dark) / (flat - dark) * mean(flat - dark), each channel by itself; without `dark` 0 is taken. Pixels where
-/// flat is not above dark become 0. `flat` and `dark` have the type of the frames.
+/// (value - dark) / (flat - dark) * mean(flat - dark), each channel by itself, the mean of finite values; without
+/// `dark` 0 is taken. Pixels where flat is not above dark become 0. `flat` and `dark` have the type of the frames.
 std::unique_ptr<Filter> flat_field(const cv::Mat& flat, const cv::Mat& dark = {});
 /// value - dark.
 std::unique_ptr<Filter> subtract_dark(const cv::Mat& dark);

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <opencv2/core.hpp>
 #include <opencv2/core/hal/intrin.hpp>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "base/error.h"
@@ -26,6 +25,11 @@
 namespace reelstore {
 
 namespace {
+
+/// A filter that moves no pixel.
+std::unique_ptr<Filter> tone_filter(std::function<cv::Mat(const cv::Mat&)> change) {
+    return pure_image_filter(std::move(change), true);
+}
 
 constexpr int kMostChannels = 4;
 
@@ -79,7 +83,7 @@ private:
 std::unique_ptr<Filter> value_filter(const char* filter, ValueChange::Change change,
                                      std::function<cv::Mat(const cv::Mat&)> of_floats) {
     const auto shared = std::make_shared<ValueChange>(filter, std::move(change), std::move(of_floats));
-    return pure_image_filter([shared](const cv::Mat& image) { return (*shared)(image); });
+    return tone_filter([shared](const cv::Mat& image) { return (*shared)(image); });
 }
 
 /// Of floats, one by one in float64.
@@ -240,6 +244,22 @@ struct FlatField {
     bool overflows = false;  // integers of 32 bits, beyond which OpenCV takes values for 0
 };
 
+/// Of each channel of a float64 image.
+cv::Scalar mean_of_finite(const cv::Mat& image) {
+    cv::Scalar sums;
+    cv::Scalar counts;
+    for (int row = 0; row < image.rows; ++row) {
+        const auto* values = image.ptr<double>(row);
+        for (int i = 0; i < image.cols * image.channels(); ++i) {
+            if (!std::isfinite(values[i])) continue;
+            sums[i % image.channels()] += values[i];
+            ++counts[i % image.channels()];
+        }
+    }
+    for (int channel = 0; channel < image.channels(); ++channel) sums[channel] /= std::max(counts[channel], 1.0);
+    return sums;
+}
+
 FlatField prepare_flat_field(const cv::Mat& flat, const cv::Mat& dark) {
     check_tone(flat, "flat-field");
     if (!dark.empty()) check_reference(dark, ImageType::of(flat), "flat-field");
@@ -248,7 +268,7 @@ FlatField prepare_flat_field(const cv::Mat& flat, const cv::Mat& dark) {
     field.dark = dark.empty() ? cv::Mat::zeros(flat.size(), flat.type()) : dark.clone();
     cv::Mat light;
     cv::subtract(flat, field.dark, light, cv::noArray(), CV_64F);
-    const cv::Scalar means = cv::mean(light);
+    const cv::Scalar means = mean_of_finite(light);
     field.factors.create(light.size(), CV_MAKETYPE(CV_32F, light.channels()));
     for (int row = 0; row < light.rows; ++row) {
         const auto* from = light.ptr<double>(row);
@@ -283,20 +303,6 @@ cv::Mat corrected(const cv::Mat& image, const FlatField& field) {
     return result;
 }
 
-cv::Mat read_reference(const FilterArguments& arguments, const std::string& name) {
-    const std::string path = arguments.text(name, "");
-    constexpr uint64_t kMostBytes = kMaxImageBytes;
-    const std::vector<uint8_t> bytes = read_file(path, kMostBytes);
-    cv::Mat image;
-    try {
-        image = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
-    } catch (const cv::Exception&) {
-        image.release();
-    }
-    if (image.empty()) arguments.refuse(name, "is no image (PNG or TIFF)");
-    return image;
-}
-
 ToneRange range_of(const FilterArguments& arguments, double low_percentile, double high_percentile) {
     constexpr double kFarthest = 1e300;
     ToneRange range;
@@ -304,11 +310,13 @@ ToneRange range_of(const FilterArguments& arguments, double low_percentile, doub
     range.high = arguments.number("high", -kFarthest, kFarthest);
     range.low_percentile = arguments.number("low_percentile", low_percentile, 0, 100);
     range.high_percentile = arguments.number("high_percentile", high_percentile, 0, 100);
-    range.full = arguments.flag("full", false);
+    const std::string of = arguments.choice("range", "frame", {"frame", "recording", "type"});
+    if (of == "recording") range.of = ToneRangeOf::recording;
+    if (of == "type") range.of = ToneRangeOf::type;
     if (range.low && range.high && *range.low > *range.high) arguments.refuse("low lies above high");
     if (range.low_percentile > range.high_percentile) arguments.refuse("low_percentile lies above high_percentile");
-    if (range.full && (arguments.has("low_percentile") || arguments.has("high_percentile")))
-        arguments.refuse("full", "takes the place of percentiles");
+    if (range.of != ToneRangeOf::frame && (arguments.has("low_percentile") || arguments.has("high_percentile")))
+        arguments.refuse("range", "takes the place of percentiles");
     return range;
 }
 
@@ -319,8 +327,47 @@ std::vector<FilterArgumentInfo> range_arguments(const char* low_percentile, cons
             {"high_percentile", high_percentile, "where high is not given"}};
 }
 
-const FilterArgumentInfo kFullArgument = {"full", "no",
-                                          "yes: all values of the type (of floats 0 to 1), not percentiles"};
+const FilterArgumentInfo kRangeArgument = {"range", "frame",
+                                           "where low or high is not given: frame (percentiles of each), recording "
+                                           "(smallest and largest value of all frames, which "
+                                           "are read twice), type (0 to 255, 65535 or 1)"};
+
+/// normalize() where the ends come from all frames.
+class RecordingNormalization : public Filter {
+public:
+    explicit RecordingNormalization(const NormalizeOptions& options) : options_(options) {}
+
+    void begin(SourceInfo& info) override {
+        tone_filter([this](const cv::Mat& image) { return changed(image); })->begin(info);
+    }
+    bool each_by_itself() const override { return true; }
+    std::unique_ptr<Filter> fresh() const override { return std::make_unique<RecordingNormalization>(*this); }
+    bool needs_first_pass() const override { return !options_.range.low || !options_.range.high; }
+
+    void first_pass(const Frame& frame) override {
+        const std::optional<ValueRange> range = finite_range(frame.image.reshape(1));
+        if (!range) return;
+        if (!found_) found_ = *range;
+        found_->low = std::min(found_->low, range->low);
+        found_->high = std::max(found_->high, range->high);
+    }
+
+    void push(Frame frame, const Receiver& receiver) override {
+        receiver(with_changed_image(std::move(frame), [this](const cv::Mat& image) { return changed(image); }));
+    }
+
+private:
+    cv::Mat changed(const cv::Mat& image) const {
+        NormalizeOptions options = options_;
+        const ValueRange found = found_.value_or(ValueRange{});
+        options.range.low = options_.range.low.value_or(found.low);
+        options.range.high = options_.range.high.value_or(found.high);
+        return normalized(image, options);
+    }
+
+    NormalizeOptions options_;
+    std::optional<ValueRange> found_;  ///< nothing where no value is finite
+};
 
 std::unique_ptr<Filter> make_normalize(const FilterArguments& arguments) {
     NormalizeOptions options;
@@ -384,7 +431,7 @@ std::unique_ptr<Filter> brightness_contrast(double brightness, double contrast) 
     const auto by_table = std::make_shared<ValueChange>("brightness", change, [=](const cv::Mat& image) {
         return each_float(image, [=](double value) { return change(value, 1); });
     });
-    return pure_image_filter([=](const cv::Mat& image) {
+    return tone_filter([=](const cv::Mat& image) {
         check_tone(image, "brightness");
         if (!converts(image.depth(), brightness, contrast)) return (*by_table)(image);
         cv::Mat result;
@@ -416,7 +463,7 @@ std::unique_ptr<Filter> curve(double slope, double inflexion) {
 }
 
 std::unique_ptr<Filter> invert() {
-    return pure_image_filter([](const cv::Mat& image) {
+    return tone_filter([](const cv::Mat& image) {
         check_tone(image, "invert");
         cv::Mat result;
         if (image.depth() == CV_32F) {
@@ -430,7 +477,7 @@ std::unique_ptr<Filter> invert() {
 
 std::unique_ptr<Filter> lookup_table(const std::vector<uint8_t>& table) {
     if (table.size() != 256) throw Error(ErrorCode::invalid_argument, "a lookup table for uint8 has 256 values");
-    return pure_image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
+    return tone_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
         if (image.depth() != CV_8U) throw wrong_type(image, "lut", "uint8, for a table of 256 values");
         return looked_up(image, values);
     });
@@ -438,7 +485,7 @@ std::unique_ptr<Filter> lookup_table(const std::vector<uint8_t>& table) {
 
 std::unique_ptr<Filter> lookup_table(const std::vector<uint16_t>& table) {
     if (table.size() != 65536) throw Error(ErrorCode::invalid_argument, "a lookup table for uint16 has 65536 values");
-    return pure_image_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
+    return tone_filter([values = cv::Mat(table, true).reshape(1, 1)](const cv::Mat& image) {
         if (image.depth() != CV_16U) throw wrong_type(image, "lut", "uint16, for a table of 65536 values");
         return looked_up(image, values);
     });
@@ -448,26 +495,30 @@ std::unique_ptr<Filter> clahe(const ClaheOptions& options) {
     if (!(options.clip > 0) || !std::isfinite(options.clip) || options.tiles_x < 1 || options.tiles_y < 1)
         throw Error(ErrorCode::invalid_argument, "clahe needs a clip limit above 0 and at least one tile");
     const auto pool = std::make_shared<ClahePool>(options);
-    return pure_image_filter([pool](const cv::Mat& image) { return with_clahe(image, *pool); });
+    return tone_filter([pool](const cv::Mat& image) { return with_clahe(image, *pool); });
 }
 
 std::unique_ptr<Filter> normalize(const NormalizeOptions& options) {
-    return pure_image_filter([options](const cv::Mat& image) { return normalized(image, options); });
+    const ToneRange& range = options.range;
+    if (range.of != ToneRangeOf::frame && (range.low_percentile != 0 || range.high_percentile != 100))
+        throw Error(ErrorCode::invalid_argument, "percentiles are those of a frame");
+    if (range.of == ToneRangeOf::recording) return std::make_unique<RecordingNormalization>(options);
+    return tone_filter([options](const cv::Mat& image) { return normalized(image, options); });
 }
 
 std::unique_ptr<Filter> threshold(double limit) {
     check_finite("a threshold", limit);
-    return pure_image_filter([limit](const cv::Mat& image) { return over_threshold(image, limit); });
+    return tone_filter([limit](const cv::Mat& image) { return over_threshold(image, limit); });
 }
 
 std::unique_ptr<Filter> flat_field(const cv::Mat& flat, const cv::Mat& dark) {
     const auto field = std::make_shared<const FlatField>(prepare_flat_field(flat, dark));
-    return pure_image_filter([field](const cv::Mat& image) { return corrected(image, *field); });
+    return tone_filter([field](const cv::Mat& image) { return corrected(image, *field); });
 }
 
 std::unique_ptr<Filter> subtract_dark(const cv::Mat& dark) {
     check_tone(dark, "dark-frame");
-    return pure_image_filter([dark = dark.clone()](const cv::Mat& image) {
+    return tone_filter([dark = dark.clone()](const cv::Mat& image) {
         check_reference(image, ImageType::of(dark), "dark-frame");
         cv::Mat result;
         cv::subtract(image, dark, result);
@@ -512,11 +563,11 @@ void add_filters_tone(FilterTable& table) {
                                            {"type", "", "uint8, uint16, float32 or float64 (default: as it is)"},
                                            {"clip", "yes", "no: floats may go beyond both ends"},
                                            {"nan", "0", "what NaN becomes in integers"},
-                                           kFullArgument});
+                                           kRangeArgument});
     table.push_back(
         {"normalize", "a range of values spread over another, in another type if wanted", normalizing, make_normalize});
     std::vector<FilterArgumentInfo> to_8_bits = range_arguments("0", "100");
-    to_8_bits.insert(to_8_bits.end(), {{"nan", "0", "what NaN becomes"}, kFullArgument});
+    to_8_bits.insert(to_8_bits.end(), {{"nan", "0", "what NaN becomes"}, kRangeArgument});
     table.push_back({"8bit", "uint8, from black to white over a range of values", to_8_bits, make_8bit});
     std::vector<FilterArgumentInfo> levels = range_arguments("2", "98");
     levels.push_back({"clip", "", "percent of the values cut off in all, half at each end, instead of percentiles"});
@@ -536,18 +587,18 @@ void add_filters_tone(FilterTable& table) {
     table.push_back(
         {"flat-field",
          "even light: divided by an image of an empty, bright field",
-         {{"flat", "", "PNG or TIFF of the type of the frames"}, {"dark", "", "the same taken without light"}},
+         {{"flat", "", "PNG, TIFF or .npy of the type of the frames"}, {"dark", "", "the same taken without light"}},
          [](const FilterArguments& arguments) {
              if (!arguments.has("flat")) arguments.refuse("needs flat=IMAGE");
-             return flat_field(read_reference(arguments, "flat"),
-                               arguments.has("dark") ? read_reference(arguments, "dark") : cv::Mat());
+             return flat_field(image_argument(arguments, "flat"),
+                               arguments.has("dark") ? image_argument(arguments, "dark") : cv::Mat());
          }});
     table.push_back({"dark-frame",
                      "an image taken without light is taken off",
-                     {{"dark", "", "PNG or TIFF of the type of the frames"}},
+                     {{"dark", "", "PNG, TIFF or .npy of the type of the frames"}},
                      [](const FilterArguments& arguments) {
                          if (!arguments.has("dark")) arguments.refuse("needs dark=IMAGE");
-                         return subtract_dark(read_reference(arguments, "dark"));
+                         return subtract_dark(image_argument(arguments, "dark"));
                      }});
 }
 

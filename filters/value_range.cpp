@@ -234,7 +234,8 @@ double black_of(int depth) {
 
 std::pair<double, double> ends_of(const cv::Mat& image, const ToneRange& range) {
     if (range.low && range.high) return {*range.low, *range.high};
-    if (range.full) return {range.low.value_or(black_of(image.depth())), range.high.value_or(white_of(image.depth()))};
+    if (range.of == ToneRangeOf::type)
+        return {range.low.value_or(black_of(image.depth())), range.high.value_or(white_of(image.depth()))};
     const bool whole_low = range.low || range.low_percentile == 0;
     const bool whole_high = range.high || range.high_percentile == 100;
     if (whole_low && whole_high) {

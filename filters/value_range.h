@@ -8,7 +8,7 @@
 
 namespace reelstore {
 
-/// The ends that `range` gives for an image: values as they are, percentiles (as numpy's, linear between two values) of
+/// The ends that `range`, which is not that of a recording, gives for an image: values as they are, percentiles (as numpy's, linear between two values) of
 /// its finite values, of all channels together. 0 where the image has no finite values. Takes every type but float16.
 std::pair<double, double> ends_of(const cv::Mat& image, const ToneRange& range);
 

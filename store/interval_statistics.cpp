@@ -109,7 +109,8 @@ public:
     /// The interval before `row`; nothing when it has none.
     std::optional<double> take(const FrameRow& row) {
         std::optional<double> interval;
-        if (follows(row) && !std::isnan(row.time) && !std::isnan(last_->time)) interval = row.time - last_->time;
+        // A damaged store may hold any time; what is infinite cannot be sorted or summed up with the others.
+        if (follows(row) && std::isfinite(row.time - last_->time)) interval = row.time - last_->time;
         last_ = row;
         return interval;
     }
@@ -244,7 +245,7 @@ IntervalStatistics interval_statistics(const RowVisitor& rows, size_t most_gaps)
     Intervals first_pass;
     rows([&](const FrameRow& row) {
         ++result.frames;
-        if (std::isnan(row.time)) {
+        if (!std::isfinite(row.time)) {
             ++result.frames_without_time;
         } else {
             if (!result.first_time) result.first_time = row.time;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -105,6 +106,8 @@ bool print_help(const std::string& verb_name) {
 }  // namespace reelstore
 
 int main(int argc, char** argv) {
+    // A file that may not become larger is an error of writing then, after which outputs are closed.
+    std::signal(SIGXFSZ, SIG_IGN);
     try {
         const int code = reelstore::run({argv, argv + argc});
         if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;

@@ -244,6 +244,8 @@ void StatisticsText::channel_line(const std::string& name, size_t width, const V
     if (frames.frame_means.count > 0) {
         fmt::print(out_, "{} (frame {}) to {} (frame {})", mean_text(frames.darkest.mean), frames.darkest.index,
                    mean_text(frames.brightest.mean), frames.brightest.index);
+    } else {
+        fmt::print(out_, "-");
     }
     if (values.nan_count > 0) fmt::print(out_, "; {} NaN", values.nan_count);
     if (values.infinite_count > 0) fmt::print(out_, "; {} infinite", values.infinite_count);

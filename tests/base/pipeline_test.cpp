@@ -333,6 +333,22 @@ TEST_SUITE("threads") {
         CHECK_THROWS_WITH_AS(run_pipeline(source, behind, sink), doctest::Contains("cannot begin anew"), Error);
     }
 
+    TEST_CASE("a stop request does not wait for a filter that repeats a frame very often") {
+        CountingSource source(100, true);
+        CollectingSink sink;
+        Filters filters;
+        filters.push_back(std::make_unique<RepeatFilter>(2000000));
+        std::stop_source stop;
+        PipelineOptions options;
+        options.queue_bytes = 1000;
+        sink.delay = std::chrono::milliseconds(1);
+        options.progress = [&](const PipelineProgress&) { stop.request_stop(); };
+        const PipelineResult result = run_pipeline(source, filters, sink, options, stop.get_token());
+        CHECK(result.cancelled);
+        CHECK(result.frames_written < 20000);
+        CHECK(sink.closed == 1);
+    }
+
     TEST_CASE("a first pass that is stopped writes nothing and closes the sink") {
         CountingSource source(100000, true);
         CollectingSink sink;

@@ -106,8 +106,11 @@ TEST_CASE("color_filters: what is known of the results") {
         info.image_type = one.before;
         info.frame_count = 9;
         info.frame_rate = 25;
+        info.encoding = "cv_bayerbg";
         made[0]->begin(info);
         CHECK(info.image_type == one.after);
+        if (one.before.channels != one.after.channels || std::string_view(one.filter).starts_with("colormap"))
+            CHECK(info.encoding.empty());
         CHECK(info.frame_count == 9);
         CHECK(info.frame_rate == 25);
         CHECK(made[0]->each_by_itself());
@@ -161,6 +164,67 @@ TEST_CASE("color_filters: arguments that make no sense") {
     CHECK(error_of([] { mask({}); }) == ErrorCode::invalid_argument);
     CHECK(error_of([] { channel(-1); }) == ErrorCode::invalid_argument);
     CHECK(error_of([] { gray({.red = NAN}); }) == ErrorCode::invalid_argument);
+}
+
+TEST_CASE("color_filters: channels of float16, which OpenCV 4.6 crashes at") {
+    cv::Mat values(5, 7, CV_32FC4);
+    cv::randu(values, -4, 4);
+    cv::Mat image;
+    values.convertTo(image, CV_16F);
+    image.convertTo(values, CV_32F);
+    const auto wide = [](const char* filter, const cv::Mat& from) {
+        const cv::Mat result = run(filter, from)[0].image;
+        CHECK(result.depth() == CV_16F);
+        cv::Mat converted;
+        result.convertTo(converted, CV_32F);
+        return converted;
+    };
+    cv::Mat red;
+    cv::extractChannel(values, red, 2);
+    CHECK(equal(wide("channel=red", image), red));
+    CHECK(equal(wide("swap", image), converted(values, cv::COLOR_BGRA2RGBA)));
+    // A mask of that type, of several channels or of one.
+    cv::Mat one(5, 7, CV_32F, cv::Scalar(0.5));
+    one.at<float>(2, 3) = 0;
+    cv::Mat half;
+    one.convertTo(half, CV_16F);
+    const auto masked = [](const cv::Mat& shown) {
+        Frame frame;
+        frame.image = cv::Mat(5, 7, CV_8U, cv::Scalar(9));
+        cv::Mat result;
+        mask(shown)->push(frame, [&](const Frame& changed) { result = changed.image; });
+        return cv::countNonZero(result);
+    };
+    CHECK(masked(half) == 34);
+    CHECK(masked(image) == 35);
+}
+
+TEST_CASE("color_filters: weighted sums beyond 32 bits are cut off, too") {
+    struct Case {
+        int depth;
+        double value;
+        double least;
+        double most;
+    };
+    for (const Case& one : {Case{CV_8U, 200, 0, 255}, Case{CV_16U, 60000, 0, 65535}, Case{CV_16S, 30000, -32768, 32767},
+                            Case{CV_32S, 2e9, -2147483648.0, 2147483647}}) {
+        CAPTURE(one.depth);
+        const cv::Mat image(3, 70, CV_MAKETYPE(one.depth, 3), cv::Scalar::all(one.value));
+        for (const double weight : {1.0, 1e5, 1e9, 1e300}) {
+            CAPTURE(weight);
+            const auto all = [&](double sign) {
+                Frame frame;
+                frame.image = image;
+                cv::Mat result;
+                gray({sign * weight, sign * weight, sign * weight})->push(frame, [&](const Frame& changed) {
+                    result = changed.image;
+                });
+                return result;
+            };
+            CHECK(equal(all(1), cv::Mat(3, 70, one.depth, cv::Scalar(one.most))));
+            CHECK(equal(all(-1), cv::Mat(3, 70, one.depth, cv::Scalar(std::max(-3 * one.value * weight, one.least)))));
+        }
+    }
 }
 
 TEST_CASE("color_filters: camera's names of raw layouts") {

@@ -408,7 +408,10 @@ TEST_CASE("filtered_source: through temporal filters extra data comes once, with
 TEST_CASE("filtered_source: a source without frames") {
     const auto source = numbered(0) | crop(cv::Rect(0, 0, 1, 1));
     CHECK_FALSE(source->next());
-    CHECK(source->info().image_type.empty());
+    CHECK(source->info().image_type == ImageType{1, 1, 1, CV_8U});
+    const auto unknown = numbered(0) | image_filter([](const cv::Mat& image) { return image; });
+    CHECK_FALSE(unknown->next());
+    CHECK(unknown->info().image_type.empty());
 }
 
 }  // namespace reelstore

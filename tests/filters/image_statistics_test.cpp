@@ -291,6 +291,9 @@ TEST_CASE("image_statistics: histograms") {
     CHECK(of_few.below == 1);
     CHECK(of_few.above == 1);
     CHECK(error_of([&] { image_statistics(steps, {}, range(4, 4, 3)); }) == ErrorCode::invalid_argument);
+    // Ranges so wide or narrow that bins have no width that is a number.
+    CHECK(error_of([&] { image_statistics(steps, {}, range(-1.7e308, 1.7e308, 3)); }) == ErrorCode::invalid_argument);
+    CHECK(error_of([&] { image_statistics(steps, {}, range(0, 5e-324, 3)); }) == ErrorCode::invalid_argument);
 }
 
 TEST_CASE("image_statistics: a value on an edge lies above it, whatever divisions round to") {

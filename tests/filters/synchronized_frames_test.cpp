@@ -181,29 +181,27 @@ FrameList random_list(int count, int first_image, std::mt19937& random) {
 
 }  // namespace
 
-TEST_SUITE("threads") {
-    TEST_CASE("synchronized_frames: by index, number and time, forward and in any order") {
-        std::mt19937 random(1);
-        for (const SyncBy by : {SyncBy::index, SyncBy::number, SyncBy::time}) {
-            for (const MissingFrame missing : {MissingFrame::drop, MissingFrame::hold, MissingFrame::blank}) {
-                for (int round = 0; round < (kSanitized ? 4 : 12); ++round) {
-                    CAPTURE(int(by));
-                    CAPTURE(int(missing));
-                    CAPTURE(round);
-                    Setting setting;
-                    setting.sync = {by, missing, {}};
-                    for (int i = 0; i < 3; ++i)
-                        setting.lists.push_back(
-                            random_list(i == 2 && round == 3 ? 0 : 1 + int(random() % 30), i * 100, random));
-                    if (by == SyncBy::time) setting.sync.tolerance = round % 2 ? 0.5 : 0.021;
-                    const bool shifted = round % 3 > 0;
-                    setting.offsets = {0, 0, 0};
-                    if (shifted && by == SyncBy::index) setting.offsets = {0, 3, -2.5};
-                    if (shifted && by == SyncBy::number) setting.offsets = {0, 3, -2};
-                    if (shifted && by == SyncBy::time) setting.offsets = {0, 0.123, -0.4567};
-                    if (by != SyncBy::number && round % 4 > 1) setting.rates = {1, 2, 1.0 / 3};
-                    check_everywhere(setting, random);
-                }
+TEST_CASE("synchronized_frames: by index, number and time, forward and in any order") {
+    std::mt19937 random(1);
+    for (const SyncBy by : {SyncBy::index, SyncBy::number, SyncBy::time}) {
+        for (const MissingFrame missing : {MissingFrame::drop, MissingFrame::hold, MissingFrame::blank}) {
+            for (int round = 0; round < (kSanitized ? 4 : 12); ++round) {
+                CAPTURE(int(by));
+                CAPTURE(int(missing));
+                CAPTURE(round);
+                Setting setting;
+                setting.sync = {by, missing, {}};
+                for (int i = 0; i < 3; ++i)
+                    setting.lists.push_back(
+                        random_list(i == 2 && round == 3 ? 0 : 1 + int(random() % 30), i * 100, random));
+                if (by == SyncBy::time) setting.sync.tolerance = round % 2 ? 0.5 : 0.021;
+                const bool shifted = round % 3 > 0;
+                setting.offsets = {0, 0, 0};
+                if (shifted && by == SyncBy::index) setting.offsets = {0, 3, -2.5};
+                if (shifted && by == SyncBy::number) setting.offsets = {0, 3, -2};
+                if (shifted && by == SyncBy::time) setting.offsets = {0, 0.123, -0.4567};
+                if (by != SyncBy::number && round % 4 > 1) setting.rates = {1, 2, 1.0 / 3};
+                check_everywhere(setting, random);
             }
         }
     }

@@ -445,6 +445,11 @@ TEST_CASE("temporal_filters: skip and hold") {
     for (size_t i = 0; i < held.size(); ++i) CHECK(held[i].time == doctest::Approx(1000 + expected[i]).epsilon(1e-12));
     CHECK(times_of(results_of("hold=2", {frames[0]}))[1] == doctest::Approx(1000.02).epsilon(1e-12));
     CHECK(results_of("hold=2", {}).empty());
+    // More frames than can be counted: their number is not known.
+    SourceInfo endless;
+    endless.frame_count = int64_t{1} << 40;
+    made("hold=1000000000")->begin(endless);
+    CHECK_FALSE(endless.frame_count);
     SourceInfo info = timed();
     info.frame_count = 11;
     made("hold=3")->begin(info);

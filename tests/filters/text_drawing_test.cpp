@@ -1,7 +1,6 @@
 #include "filters/text_drawing.h"
 
 #include <random>
-#include <thread>
 
 #include <doctest/doctest.h>
 #include <opencv2/core.hpp>
@@ -258,30 +257,6 @@ TEST_CASE("text_drawing: damaged font files are told or drawn, and nothing else 
         attempt(bytes);
     }
     CHECK(told > 10);
-}
-
-TEST_SUITE("threads") {
-    TEST_CASE("text_drawing: several threads draw with one painter") {
-        const TextPainter painter({.size = 18});
-        const auto draw = [](const TextPainter& with, int number) {
-            cv::Mat image(30, 200, CV_16UC3, cv::Scalar::all(number));
-            with.draw(image, "nr " + std::to_string(number * 7919) + " µß", Anchor::center);
-            return image;
-        };
-        std::vector<int> wrong(4);
-        std::vector<std::thread> threads;
-        for (size_t thread = 0; thread < wrong.size(); ++thread) {
-            threads.emplace_back([&, thread] {
-                const TextPainter own({.size = 18});
-                for (int i = 0; i < 50; ++i) {
-                    const int number = static_cast<int>(thread) * 50 + i;
-                    if (!equal_pixels(draw(painter, number), draw(own, number))) ++wrong[thread];
-                }
-            });
-        }
-        for (std::thread& thread : threads) thread.join();
-        CHECK(wrong == std::vector<int>(4));
-    }
 }
 
 }  // namespace reelstore

@@ -85,6 +85,16 @@ TEST_CASE("interval_statistics: frames without times") {
     CHECK(some.max == 1);
     CHECK(some.gaps == 0);
     CHECK(some.last_time == 101);
+    // Nor one to or from a time that cannot be, nor one larger than numbers are.
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const IntervalStatistics damaged =
+        interval_statistics(frames_at({kInfinity, 1, 2, kInfinity, kInfinity, -kInfinity, 7, 8, -1.7e308, 1.7e308}));
+    CHECK(damaged.frames_without_time == 4);
+    CHECK(damaged.first_time == 1);
+    CHECK(damaged.last_time == 1.7e308);
+    CHECK(damaged.intervals == 3);
+    CHECK(damaged.median == 1);
+    CHECK(damaged.max == 1);
 }
 
 TEST_CASE("interval_statistics: quantiles are those of a sorted list") {

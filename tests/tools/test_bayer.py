@@ -56,6 +56,14 @@ class Bayer(StoreTestCase):
                     expected = [cv2.cvtColor(image, cv2.COLOR_BayerBG2BGR) for image in images]
                     numpy.testing.assert_array_equal(self.extracted(store), expected)
 
+    def test_filters_that_move_pixels_leave_no_mosaic(self):
+        numpy.save(self.folder / "raw.npy", mosaics(3, numpy.uint8))
+        raw = self.folder / "raw"
+        self.ok("save", self.folder / "raw.npy", raw, "--format", "npy", "--encoding", "cv_bayerbg")
+        for name, filters, encoding in (("brighter", "brightness=3", "cv_bayerbg"), ("flipped", "flip", None)):
+            self.ok("save", raw, self.folder / name, "--format", "npy", "--raw", "--filter", filters)
+            self.assertEqual(self.json_of("info", self.folder / name)["encoding"], encoding)
+
     def test_methods(self):
         for dtype in (numpy.uint8, numpy.uint16):
             images = mosaics(2, dtype)

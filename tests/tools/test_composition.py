@@ -305,7 +305,7 @@ class Mistakes(CompositionTestCase):
             with self.subTest(options):
                 self.refused(*recordings, self.out, *options, words=words)
         self.refused(self.out, words=["OUT"])
-        self.refused(*two, two[1], "--overlay", "0.5", "--force", words=["recording itself"])
+        self.refused(*two, two[1], "--overlay", "0.5", "--force", words=["recording itself", two[1].name, "the last name"])
         self.refused(self.paths[0], self.folder / "none.npy", self.out, *mosaic, code=FAILED, words=["none.npy"])
         self.assertFalse(self.out.exists())
 

@@ -87,7 +87,7 @@ class Filters(StoreTestCase):
                 self.assert_near(result, as_type(part * 255, "uint8"), 1, dtype)
         deep = random_stack("int16")
         expected = as_type((deep + 32768.0) / 65535 * 255, "uint8")
-        self.assert_near(self.filtered(deep, "8bit=full=yes"), expected, 1, "full")
+        self.assert_near(self.filtered(deep, "8bit=range=type"), expected, 1, "full")
         # A narrow range far from 0, where float32 would lose much.
         far = (30000 + 10 * numpy.random.default_rng(4).random((2, 20, 30))).astype("float32")
         low, high = [end(far, axis=(1, 2), keepdims=True).astype(float) for end in (numpy.min, numpy.max)]
@@ -152,10 +152,15 @@ class Filters(StoreTestCase):
         self.assertEqual(result[:, 5, 6].tolist(), [65535] * len(images))
         result = self.filtered(images, f"dark-frame='{self.folder}/dark.png'")
         numpy.testing.assert_array_equal(result, as_type(images - dark.astype(float), "uint16"))
+        floats = random_stack("float32")
+        numpy.save(self.folder / "dark.npy", floats[0])
+        result = self.filtered(floats, f"dark-frame={self.folder}/dark.npy")
+        numpy.testing.assert_array_equal(result, floats - floats[0])
+        (self.folder / "notes.png").write_text("no picture")
         numpy.save(self.folder / "images.npy", images.astype("uint8"))
         for text, word, code in ((f"flat-field={self.folder}/flat.png", "uint16", 1),
                                  ("flat-field=nothing.png", "nothing.png", 1),
-                                 (f"dark-frame={self.folder}/images.npy", "no image", 2)):
+                                 (f"dark-frame={self.folder}/notes.png", "no image", 2)):
             result = self.ok("extract", self.folder / "images.npy", self.folder / "out.npy", "--filter", text, code=code)
             self.assert_refused(result, code, word)
 

@@ -2,6 +2,7 @@
 import csv
 import io
 import math
+import resource
 import signal
 import subprocess
 import time
@@ -213,10 +214,28 @@ class Pixels(StatsTestCase):
                                (["--polygon", "1:2:3:4"], ["three corners"]), (["--range", "0:1"], ["--histogram"]),
                                (["--histogram", "4", "--range", "5:5"], ["low end"]),
                                (["--histogram", "4", "--range", "five"], ["LOW:HIGH"]),
-                               (["--intervals", "--index", "::2"], ["step"])):
+                               (["--intervals", "--index", "::2"], ["step"]),
+                               (["--intervals", "--roi", "0:0:2:2"], ["no image"]),
+                               (["--intervals", "--motion", "first"], ["no image"])):
             self.assert_refused(run("stats", path, *options), USAGE, *words)
         numpy.save(self.folder / "zero.npy", numpy.zeros((HEIGHT, WIDTH), numpy.uint8))
         self.assert_refused(run("stats", path, "--mask", self.folder / "zero.npy"), USAGE, "zero.npy", "0 everywhere")
+
+    def test_a_trace_that_cannot_be_written_is_not_left_behind(self):
+        path, trace = self.array(random_stack("uint8", count=20)), self.folder / "trace.csv"
+        trace.write_text("an older one")
+        result = subprocess.run(command("stats", path, "--trace", trace, "--force"), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True,
+                                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)))
+        self.assertEqual(result.returncode, FAILED, result.stderr)
+        self.assertIn("File too large", result.stderr)
+        self.assertEqual(trace.read_text(), "an older one")
+        trace.unlink()
+        result = subprocess.run(command("stats", path, "--trace", trace), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True,
+                                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)))
+        self.assertEqual(result.returncode, FAILED, result.stderr)
+        self.assertFalse(trace.exists())
 
     def test_damaged_frames_are_counted(self):
         store = self.save_stack(numbered_stack(6), "store", "--format", "npy", times="fps:25")

@@ -123,7 +123,7 @@ public:
         int code = kExitDone;
         try {
             result = extract(*frames, filters, options);
-            code = report(result);
+            code = report(result, frames->info().frame_count);
             const bool sound_lost = audio_.report();
             if (code == kExitDone && (inputs.incomplete() || sound_lost)) code = kExitDataLost;
         } catch (...) {
@@ -193,7 +193,11 @@ private:
 
     static void refuse_inputs(const Inputs& inputs, const std::filesystem::path& output) {
         for (const Recording* recording : inputs.recordings) {
-            if (lies_in(output, recording->path())) throw UsageError("the output lies in the recording itself");
+            if (lies_in(output, recording->path())) {
+                throw UsageError(
+                    fmt::format("the output lies in the recording itself, {}; the last name is where frames go",
+                                recording->path().string()));
+            }
         }
     }
 
@@ -285,15 +289,17 @@ private:
         if (file_system().status(path).kind == FileKind::file) file_system().remove(path);
     }
 
-    int report(const PipelineResult& result) const {
+    int report(const PipelineResult& result, std::optional<int64_t> selected) const {
         fmt::print(stderr, "{} frames written to {}\n", result.frames_written, output_name());
         if (result.frames_damaged > 0) {
             fmt::print(stderr, "{} frames could not be read and were left out; the first: {}\n", result.frames_damaged,
                        result.first_damage);
         }
         if (result.cancelled) return kExitInterrupted;
-        if (result.frames_written == 0 && result.frames_damaged == 0)
-            throw Error(ErrorCode::not_found, "no frame was selected");
+        if (result.frames_written == 0 && result.frames_damaged == 0) {
+            throw Error(ErrorCode::not_found,
+                        selected.value_or(0) > 0 ? "no frame came through" : "no frame was selected, or there is none");
+        }
         return result.frames_damaged > 0 ? kExitDataLost : kExitDone;
     }
 

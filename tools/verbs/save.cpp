@@ -190,9 +190,12 @@ public:
         TimeRule time(time_, source->info());
         if (pipeline_.realtime && !source->info().has_times)
             throw UsageError("--realtime needs a source with times of its own");
+        const Filters filters = opening_.filters();
         fill_options(*source);
+        // Behind filters that move pixels, raw images are in no camera's layout.
+        if (opening_.raw && options_.encoding.empty())
+            options_.encoding = info_behind(time.told(source->info(), pipeline_.step), filters).encoding;
         if (table_) options_.format = format_for_packets(source_name, *table_, options_.format);
-        const std::vector<std::unique_ptr<Filter>> filters = opening_.filters();
         check_store_options(options_);
         if (force_ && !source_name.empty() && lies_in(source_name, store))
             throw UsageError("the source lies in the store that would be replaced");
@@ -310,7 +313,6 @@ private:
         // A store that goes on has its zone and metadata already.
         const bool goes_on = options_.append && is_store(paths_.back());
         if (!goes_on) options_.time_zone = source.info().time_zone;
-        if (opening_.raw && options_.encoding.empty()) options_.encoding = source.info().encoding;
         Json user = goes_on ? Json::object() : source.user_metadata();
         const std::string pairs = parse_user_pairs(user_);
         if (!pairs.empty()) user.update(parse_yaml(pairs, "--meta").value);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
@@ -85,6 +86,7 @@ public:
         add("--mask", masks_, "likewise, where the image [NAME=]FILE (PNG, TIFF, .npy ...) is not 0");
     }
 
+    bool given() const { return !rectangles_.empty() || !polygons_.empty() || !masks_.empty(); }
     /// One without a name where nothing was asked for: the whole image.
     std::vector<NamedRegion> regions() const {
         std::vector<NamedRegion> regions;
@@ -122,6 +124,15 @@ public:
             throw UsageError(path + " is a folder; give the name of a file");
         replaced_.emplace(path, force);
     }
+    /// Half a trace would be taken for a whole one.
+    ~Trace() {
+        if (!file_) return;
+        file_.reset();
+        std::error_code ignored;
+        if (std::filesystem::is_regular_file(path_, ignored)) std::filesystem::remove(path_, ignored);
+    }
+    Trace(const Trace&) = delete;
+    Trace& operator=(const Trace&) = delete;
     bool to_stream() const { return path_ == "-"; }
     FrameTotals::LineReceiver receiver() {
         if (path_.empty()) return {};
@@ -140,6 +151,7 @@ public:
         out_.flush();
         if (!file_) return;
         file_->close();
+        file_.reset();
         if (!cancelled) {
             replaced_->commit();
             return;
@@ -205,6 +217,10 @@ private:
     void check_options() const {
         if (json_ && trace_ == "-") throw UsageError("--json and --trace - cannot both go to standard output");
         if (!range_.empty() && bins_ == 0) throw UsageError("--range is for --histogram");
+        const bool asks_for_pixels =
+            regions_.given() || bins_ > 0 || saturation_ || !motion_.empty() || !source_.filter.empty();
+        if (only_intervals_ && asks_for_pixels)
+            throw UsageError("--intervals reads no image, so nothing about pixels can be asked for with it");
     }
 
     StatisticsOptions statistics_options() const {
