@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,7 +10,8 @@ namespace reelstore {
 
 /// A first-in first-out queue between two threads, bounded by the cost (bytes) of what waits in it.
 ///
-/// All members may be called from any thread. An item dearer than the whole capacity passes when the queue is empty.
+/// All members may be called from any thread. Items may lie in it for half a millisecond before pop() notices them. An
+/// item dearer than the whole capacity passes when the queue is empty.
 template <typename T>
 class BoundedQueue {
 public:
@@ -22,19 +24,26 @@ public:
         if (closed_) return false;
         used_ += cost;
         items_.push_back({std::move(item), cost});
-        ready_.notify_one();
+        if (!patient_ || items_.size() >= kWorthWaking || used_ >= capacity_ / 2) ready_.notify_one();
         return true;
     }
 
     /// Waits for an item. Nothing when the queue is closed and drained, or aborted.
     std::optional<T> pop() {
         std::unique_lock lock(mutex_);
-        ready_.wait(lock, [&] { return closed_ || !items_.empty(); });
+        const auto ready = [&] { return closed_ || !items_.empty(); };
+        if (!ready()) {
+            patient_ = true;
+            for (int i = 0; i < kShortWaits && !ready_.wait_for(lock, kShortWait, ready); ++i) {
+            }
+            patient_ = false;
+            ready_.wait(lock, ready);
+        }
         if (items_.empty()) return std::nullopt;
         Entry entry = std::move(items_.front());
         items_.pop_front();
         used_ -= entry.cost;
-        room_.notify_one();
+        if (used_ <= capacity_ / 2) room_.notify_one();
         return std::move(entry.item);
     }
 
@@ -63,6 +72,13 @@ public:
     }
 
 private:
+    // Waking a thread costs as much as some thousand pixels. So whoever takes items that come in quick succession is
+    // not woken for each, but looks by itself after a while; who waited longer is woken at once. Whoever waits for room
+    // is woken when half of it is free.
+    static constexpr size_t kWorthWaking = 16;
+    static constexpr int kShortWaits = 4;
+    static constexpr std::chrono::microseconds kShortWait{500};
+
     struct Entry {
         T item;
         size_t cost;
@@ -75,6 +91,7 @@ private:
     size_t capacity_;
     size_t used_ = 0;
     bool closed_ = false;
+    bool patient_ = false;  ///< one waits, but need not be woken for a single item
 };
 
 }  // namespace reelstore

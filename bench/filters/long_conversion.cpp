@@ -93,7 +93,7 @@ Pass write_alone(const fs::path& path, const Conversion& conversion, const std::
 
 Pass read_alone(const fs::path& path, const Conversion& conversion) {
     CountingSink sink;
-    Pass pass = timed(conversion.frames, [&] { run_pipeline(*open_file_source(path), {}, sink); });
+    Pass pass = timed(conversion.frames, [&] { run_pipeline(*open_file_source(path, {.gray = true}), {}, sink); });
     pass.wrong_frames = std::abs(sink.frames() - conversion.frames);
     return pass;
 }
@@ -109,7 +109,7 @@ Pass convert(const fs::path& from, const fs::path& to, const Conversion& convers
     options.progress = [&](const PipelineProgress&) { memory.most = std::max(memory.most, resident_bytes()); };
     int64_t written = 0;
     Pass pass = timed(conversion.frames, [&] {
-        const auto source = open_file_source(from);
+        const auto source = open_file_source(from, {.gray = true});
         const Filters filters = make_filters(conversion.filters);
         const auto sink = sink_of(to, conversion);
         written = run_pipeline(*source, filters, *sink, options).frames_written;
