@@ -43,12 +43,6 @@ bool is_float(int depth) {
     return depth == CV_16F || depth == CV_32F || depth == CV_64F;
 }
 
-/// Of integers.
-double least_of(int depth) {
-    const bool has_sign = depth == CV_8S || depth == CV_16S || depth == CV_32S;
-    return has_sign ? -white_of(depth) - 1 : 0;
-}
-
 cv::Mat weighted(const cv::Mat& image, const GrayWeights& weights) {
     const int channels = image.channels();
     if (channels == 1) return image;
@@ -68,7 +62,7 @@ cv::Mat weighted(const cv::Mat& image, const GrayWeights& weights) {
     cv::Mat sums;
     image.convertTo(sums, CV_64F);
     cv::transform(sums, sums, matrix);
-    sums = cv::min(cv::max(sums, least_of(depth)), white_of(depth));
+    sums = cv::min(cv::max(sums, black_of(depth)), white_of(depth));
     sums.convertTo(gray, depth);
     return gray;
 }
@@ -113,7 +107,7 @@ cv::Mat swapped(const cv::Mat& image) {
 void check_held(double value, int depth) {
     if (is_float(depth)) return;
     // NaN compares as false.
-    if (value >= least_of(depth) && value <= white_of(depth) && value == std::floor(value)) return;
+    if (value >= black_of(depth) && value <= white_of(depth) && value == std::floor(value)) return;
     throw Error(ErrorCode::invalid_argument,
                 fmt::format("filter mask: value={:g} is nothing that {} can hold", value, dtype_name(depth)));
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -232,19 +231,6 @@ cv::Mat mapped(const cv::Mat& gray, const ValueRange& range, const ColorTable& t
     return result;
 }
 
-ValueRange range_of_type(int depth) {
-    switch (depth) {
-        case CV_8S:
-            return {-128, 127};
-        case CV_16S:
-            return {-32768, 32767};
-        case CV_32S:
-            return {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
-        default:
-            return {0, white_of(depth)};
-    }
-}
-
 /// What does not change once a filter is made.
 struct Settings {
     explicit Settings(const ColormapOptions& from) : options(from), table(table_of(from)) {
@@ -310,7 +296,7 @@ private:
         std::optional<ValueRange> range;
         switch (range_for(gray.depth())) {
             case ColormapRange::type:
-                return range_of_type(gray.depth());
+                return {black_of(gray.depth()), white_of(gray.depth())};
             case ColormapRange::frame:
                 range = finite_range(gray, settings_->mask);
                 break;

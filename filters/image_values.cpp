@@ -92,6 +92,11 @@ double white_of(int depth) {
     }
 }
 
+double black_of(int depth) {
+    const bool has_sign = depth == CV_8S || depth == CV_16S || depth == CV_32S;
+    return has_sign ? -white_of(depth) - 1 : 0;
+}
+
 Error wrong_type(const cv::Mat& image, const char* filter, const char* taken) {
     return Error(ErrorCode::wrong_type, fmt::format("{} is nothing for the filter {}, which takes {}",
                                                     ImageType::of(image).text(), filter, taken));

@@ -12,6 +12,8 @@ namespace reelstore {
 
 /// What is white in an image of OpenCV's `depth`: the largest value of integers (255, 65535, 32767...), 1.0 of floats.
 double white_of(int depth);
+/// The smallest value of integers of that depth, 0 of floats.
+double black_of(int depth);
 
 /// An Error(wrong_type) that says that `filter` takes no such images, but `taken` ("uint8 and uint16").
 Error wrong_type(const cv::Mat& image, const char* filter, const char* taken);

@@ -225,11 +225,6 @@ std::optional<std::pair<double, double>> extremes(const cv::Mat& image) {
     return ends;
 }
 
-double black_of(int depth) {
-    const bool has_sign = depth == CV_8S || depth == CV_16S || depth == CV_32S;
-    return has_sign ? -white_of(depth) - 1 : 0;
-}
-
 }  // namespace
 
 std::pair<double, double> ends_of(const cv::Mat& image, const ToneRange& range) {
